@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+//! Shared-memory call rings and the messages between programs, host and workers.

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+//! A driver for Bochs DISPI display adapters.

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+//! Simulated PCI devices, and QEMU's, served over vfio-user.
