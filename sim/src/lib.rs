@@ -1,2 +1,5 @@
 // SPDX-License-Identifier: MIT
 //! Simulated PCI devices, and QEMU's, served over vfio-user.
+
+pub mod function;
+pub mod server;
