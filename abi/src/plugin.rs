@@ -105,10 +105,7 @@ pub unsafe extern "C" fn probe<D: Driver>(
 /// `instance` came from [`probe`] of the same driver and is not used again.
 pub unsafe extern "C" fn remove<D: Driver>(instance: *mut c_void) {
     // SAFETY: the caller's promise.
-    guard(
-        || drop(unsafe { Box::from_raw(instance.cast::<D::Instance>()) }),
-        (),
-    );
+    guard(|| drop(unsafe { Box::from_raw(instance.cast::<D::Instance>()) }));
 }
 
 /// The entry point `nodes`.
@@ -167,10 +164,7 @@ type FileOf<D> = <<D as Driver>::Instance as Instance>::File;
 /// `file` came from [`open`] and is not used again.
 pub unsafe extern "C" fn release<D: Driver>(file: *mut c_void) {
     // SAFETY: the caller's promise.
-    guard(
-        || drop(unsafe { Box::from_raw(file.cast::<FileOf<D>>()) }),
-        (),
-    );
+    guard(|| drop(unsafe { Box::from_raw(file.cast::<FileOf<D>>()) }));
 }
 
 /// The entry point `ioctl`.
