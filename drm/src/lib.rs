@@ -1,2 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! DRM for drivers in Rust: the uAPI and its wire codec, and the KMS and GEM core.
+//!
+//! Read in this order:
+//! * [`uapi`]: the structs, numbers and names that programs know;
+//! * [`wire`]: how a call travels: the table of all core ioctls, and both ends of the codec.
+
+pub mod uapi;
+pub mod wire;
