@@ -61,8 +61,8 @@ pub enum Flow {
         limit: u32,
         /// Linux's error for a longer array, or one that fits no payload.
         too_long: Errno,
-        /// Linux's error for a null pointer with a count.
-        null: Errno,
+        /// Linux's error for a null pointer with a count. `None`: it reads as zeros.
+        null: Option<Errno>,
     },
     /// To the program.
     Out {
@@ -175,14 +175,13 @@ impl Descriptor {
         None
     }
 
-    /// Copies the fixed part out of a struct.
+    /// Copies the fixed part out of a struct. The field for a sum is not the struct's: it stays.
     pub(crate) fn gather(&self, argument: &[u8], fixed: &mut [u8]) {
         let mut at = 0;
         for &(start, len) in self.segments {
             fixed[at..at + len].copy_from_slice(&argument[start..start + len]);
             at += len;
         }
-        fixed[at..].fill(0);
     }
 
     /// Copies the fixed part into a struct; the pointers stay as they are.
@@ -205,16 +204,13 @@ impl Descriptor {
     pub(crate) const fn is_sound(&self) -> bool {
         let size = self.size();
         let mut end = 0;
-        let mut fixed = 0;
+        let mut fixed = 0usize;
         let mut i = 0;
         while i < self.segments.len() {
             let (start, len) = self.segments[i];
-            // Ascending and apart; each lands at its natural alignment of four.
-            if start < end || len == 0 || !start.is_multiple_of(4) || !fixed.is_multiple_of(4) {
-                return false;
-            }
-            // An eight-byte field stays eight-byte aligned as in C layout.
-            if (start + 8).is_multiple_of(8) != (fixed + 8).is_multiple_of(8) && len >= 8 {
+            // Ascending and apart; what is eight-byte aligned in the struct stays so, or C layout
+            // would put padding where we put none.
+            if start < end || len == 0 || start % 8 != fixed % 8 {
                 return false;
             }
             end = start + len;

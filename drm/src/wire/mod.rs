@@ -26,7 +26,7 @@ pub mod table;
 pub use client::{Call, ClientMemory, EncodeError, encode, finish};
 pub use descriptor::{Array, Count, Descriptor, DescriptorPassing, Fill, Flow, Permissions};
 pub use message::Message;
-pub use table::{TABLE, describe};
+pub use table::{TABLE, describe, describe_number};
 
 /// No payload is longer, in bytes.
 pub const MAX_PAYLOAD: usize = 1 << 20;
