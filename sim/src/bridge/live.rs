@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+//! A device with power: its QEMU process, where its BARs are, and how each is reached.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use crate::function::{RegionInfo, RegionMmap};
+
+use super::config::{QemuConfig, QemuDevice};
+use super::error::BridgeError;
+use super::process::Qemu;
+use super::qtest::{Space, Width};
+use super::reset::{Completion, DispiRegisters, machine_reset};
+use super::shadow::Shadow;
+use super::topology::{self, Bar, Function, Kind};
+use super::vram;
+
+/// PCI Express capability: what has it, has 4096 bytes of configuration space.
+const CAP_EXPRESS: u8 = 0x10;
+const COMMAND: usize = 4;
+
+/// How a BAR is reached.
+#[derive(Debug)]
+enum Backing {
+    /// Registers: one access after the other through qtest.
+    Registers(Space),
+    /// RAM at this address of the QEMU process, and its file when that is shared.
+    Ram(u64, Option<(Arc<OwnedFd>, u64)>),
+}
+
+/// A BAR and the way to it.
+#[derive(Debug)]
+pub(super) struct Region {
+    bar: Bar,
+    backing: Backing,
+}
+
+impl Region {
+    pub(super) fn info(&self) -> RegionInfo {
+        let mmap = match &self.backing {
+            Backing::Ram(_, Some((file, offset))) => Some(RegionMmap {
+                file: Arc::clone(file),
+                offset: *offset,
+                sparse: Vec::new(),
+            }),
+            _ => None,
+        };
+        RegionInfo {
+            size: self.bar.size,
+            read: true,
+            write: self.bar.kind != Kind::Rom,
+            mmap,
+        }
+    }
+}
+
+/// The device with power.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) qemu: Qemu,
+    pub(super) config_size: usize,
+    shadow: Shadow,
+    bars: Vec<Bar>,
+    regions: Vec<Region>,
+    power_on: Option<DispiRegisters>,
+    /// The low byte of the command register: what the device decodes.
+    command: u8,
+    fresh_shadow: Shadow,
+}
+
+impl Live {
+    /// Powers the device up and does what firmware would.
+    pub(super) fn start(
+        config: &QemuConfig,
+        device: &QemuDevice,
+        ram: &OwnedFd,
+    ) -> Result<Self, BridgeError> {
+        let mut qemu = Qemu::start(config, device, ram)?;
+        topology::open_buses(&mut qemu.qtest)?;
+        let mut bars = topology::find_bars(&mut qemu.qtest, &device.model)?;
+        topology::place(&mut bars, &device.model)?;
+        topology::program(&mut qemu.qtest, &bars)?;
+        let mut regions = Vec::new();
+        for bar in &bars {
+            let backing = find_backing(&mut qemu, bar)?;
+            let bar = bar.clone();
+            regions.push(Region { bar, backing });
+        }
+        let capabilities = capabilities(&mut qemu)?;
+        let express = capabilities.iter().any(|&(id, _)| id == CAP_EXPRESS);
+        let config_size = if express { 4096 } else { 256 };
+        let mut shadow = Shadow::new(config_size);
+        shadow.take_bars(&bars);
+        let power_on = match Completion::of(&device.model) {
+            Completion::DispiRegisters => DispiRegisters::save(&mut qemu, &bars)?,
+            _ => None,
+        };
+        Ok(Live {
+            qemu,
+            fresh_shadow: shadow.clone(),
+            shadow,
+            config_size,
+            bars,
+            regions,
+            power_on,
+            command: topology::DECODE,
+        })
+    }
+
+    /// BAR or ROM `index`.
+    pub(super) fn region(&self, index: u32) -> Option<&Region> {
+        self.regions.iter().find(|r| r.bar.index == index as usize)
+    }
+
+    /// The bus reset and what `completion` adds to it; not [`Completion::PowerCycle`].
+    pub(super) fn reset(&mut self, completion: Completion) -> Result<(), BridgeError> {
+        topology::secondary_bus_reset(&mut self.qemu.qtest)?;
+        if completion == Completion::MachineReset {
+            machine_reset(&mut self.qemu)?;
+            topology::open_buses(&mut self.qemu.qtest)?;
+        }
+        topology::program(&mut self.qemu.qtest, &self.bars)?;
+        if let Some(registers) = &self.power_on {
+            registers.restore(&mut self.qemu)?;
+        }
+        self.command = topology::DECODE;
+        self.shadow = self.fresh_shadow.clone();
+        Ok(())
+    }
+
+    /// Whether the device decodes accesses of the kind that `index` needs.
+    pub(super) fn decodes(&self, index: u32) -> bool {
+        let Some(region) = self.region(index) else {
+            return false;
+        };
+        let bit = if region.bar.kind == Kind::Port { 1 } else { 2 };
+        self.command & bit != 0
+    }
+
+    /// Reads configuration space as a client sees it.
+    pub(super) fn config_read(&mut self, at: usize, data: &mut [u8]) -> Result<(), BridgeError> {
+        topology::config_read(&mut self.qemu.qtest, Function::Device, at, data)?;
+        self.shadow.overlay(at, data);
+        Ok(())
+    }
+
+    /// Writes configuration space as far as it is a client's.
+    pub(super) fn config_write(&mut self, at: usize, data: &[u8]) -> Result<(), BridgeError> {
+        for range in self.shadow.absorb(at, data) {
+            let at = at + range.start;
+            let data = &data[range];
+            topology::config_write(&mut self.qemu.qtest, Function::Device, at, data)?;
+        }
+        if (at..at + data.len()).contains(&COMMAND) {
+            let mut command = [0];
+            topology::config_read(
+                &mut self.qemu.qtest,
+                Function::Device,
+                COMMAND,
+                &mut command,
+            )?;
+            self.command = command[0];
+        }
+        Ok(())
+    }
+
+    /// Reads within region `index`.
+    pub(super) fn read(
+        &mut self,
+        index: u32,
+        offset: u64,
+        data: &mut [u8],
+    ) -> Result<(), BridgeError> {
+        let Some(region) = self.regions.iter().find(|r| r.bar.index == index as usize) else {
+            return Ok(());
+        };
+        let address = region.bar.address + offset;
+        match region.backing {
+            Backing::Ram(base, _) => (self.qemu.memory.read_exact_at(data, base + offset))
+                .map_err(BridgeError::io("reading QEMU's video memory")),
+            Backing::Registers(space) if region.bar.kind == Kind::Rom => {
+                let qtest = &mut self.qemu.qtest;
+                let register = region.bar.register();
+                let base = region.bar.address.to_le_bytes();
+                let on = [base[0] | 1, base[1], base[2], base[3]];
+                topology::config_write(qtest, Function::Device, register, &on)?;
+                let result = qtest.read(space, address, data, Width::Quad);
+                topology::config_write(qtest, Function::Device, register, &base[..4])?;
+                result
+            }
+            Backing::Registers(space) => {
+                (self.qemu.qtest).read(space, address, data, widest(space, data.len()))
+            }
+        }
+    }
+
+    /// Writes within region `index`.
+    pub(super) fn write(
+        &mut self,
+        index: u32,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), BridgeError> {
+        let Some(region) = self.regions.iter().find(|r| r.bar.index == index as usize) else {
+            return Ok(());
+        };
+        let address = region.bar.address + offset;
+        match region.backing {
+            Backing::Ram(base, _) => (self.qemu.memory.write_all_at(data, base + offset))
+                .map_err(BridgeError::io("writing QEMU's video memory")),
+            Backing::Registers(space) => {
+                (self.qemu.qtest).write(space, address, data, widest(space, data.len()))
+            }
+        }
+    }
+}
+
+/// Registers of PCI devices are 32 bits wide unless a client asks for one access of 64.
+fn widest(space: Space, length: usize) -> Width {
+    if space == Space::Memory && length == 8 {
+        Width::Quad
+    } else {
+        Width::Long
+    }
+}
+
+fn find_backing(qemu: &mut Qemu, bar: &Bar) -> Result<Backing, BridgeError> {
+    match bar.kind {
+        Kind::Port => return Ok(Backing::Registers(Space::Port)),
+        // Not decoded yet, and read at most once.
+        Kind::Rom => return Ok(Backing::Registers(Space::Memory)),
+        Kind::Memory32 | Kind::Memory64 => {}
+    }
+    let mut address_of = |guest: u64| -> Result<Option<u64>, BridgeError> {
+        let text = qemu.qmp.human(&format!("gpa2hva {guest:#x}"))?;
+        Ok(vram::parse_gpa2hva(&text))
+    };
+    let first = address_of(bar.address)?;
+    let last = address_of(bar.address + bar.size - 1)?;
+    let (Some(first), Some(last)) = (first, last) else {
+        return Ok(Backing::Registers(Space::Memory));
+    };
+    if last.wrapping_sub(first) != bar.size - 1 {
+        return Ok(Backing::Registers(Space::Memory));
+    }
+    let shared = vram::shared_file(qemu.pid(), first, bar.size)?;
+    let shared = shared.map(|(file, offset): (File, u64)| (Arc::new(file.into()), offset));
+    Ok(Backing::Ram(first, shared))
+}
+
+/// The capabilities: (id, offset).
+fn capabilities(qemu: &mut Qemu) -> Result<Vec<(u8, usize)>, BridgeError> {
+    let mut config = [0; 256];
+    topology::config_read(&mut qemu.qtest, Function::Device, 0, &mut config)?;
+    let mut found = Vec::new();
+    if config[6] & 0x10 == 0 {
+        return Ok(found);
+    }
+    let mut at = usize::from(config[0x34] & !3);
+    // 48 fit into configuration space: a longer list is a loop.
+    while at >= 0x40 && found.len() < 48 {
+        found.push((config[at], at));
+        at = usize::from(config[at + 1] & !3);
+    }
+    Ok(found)
+}

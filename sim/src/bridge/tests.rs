@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+//! The bridge against QEMU itself, which must be installed.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::config::{QemuConfig, QemuDevice};
+use super::function::QemuFunction;
+use super::{machine, vram};
+use crate::function::{PciFunction, REGION_CONFIG, Refused};
+
+const WIDTH: u16 = 320;
+const HEIGHT: u16 = 200;
+
+fn start(model: &str) -> QemuFunction {
+    let device = QemuDevice {
+        model: model.into(),
+        address: "0000:01:00.0".into(),
+        properties: BTreeMap::new(),
+    };
+    let config = QemuConfig {
+        program: "qemu-system-x86_64".into(),
+        memory_mib: 16,
+        devices: vec![device.clone()],
+    };
+    let ram: Arc<OwnedFd> = Arc::new(machine::make_ram(config.memory_mib).unwrap());
+    QemuFunction::start(Arc::new(config), device, ram).unwrap()
+}
+
+fn config32(function: &mut QemuFunction, offset: usize) -> u32 {
+    let mut data = [0; 4];
+    function.config_read(offset, &mut data).unwrap();
+    u32::from_le_bytes(data)
+}
+
+fn dispi(function: &mut QemuFunction, register: u64) -> u16 {
+    let mut data = [0; 2];
+    function
+        .region_read(2, 0x500 + 2 * register, &mut data)
+        .unwrap();
+    u16::from_le_bytes(data)
+}
+
+fn set_dispi(function: &mut QemuFunction, register: u64, value: u16) {
+    function
+        .region_write(2, 0x500 + 2 * register, &value.to_le_bytes())
+        .unwrap();
+}
+
+fn set_mode(function: &mut QemuFunction) {
+    let registers = [
+        (4, 0),
+        (1, WIDTH),
+        (2, HEIGHT),
+        (3, 32),
+        (6, WIDTH),
+        (4, 0x41),
+    ];
+    for (register, value) in registers {
+        set_dispi(function, register, value);
+    }
+}
+
+/// A picture in which every pixel differs from its neighbours.
+fn picture() -> Vec<u8> {
+    let pixels = u32::from(WIDTH) * u32::from(HEIGHT);
+    (0..pixels)
+        .flat_map(|i| (i.wrapping_mul(0x9e_3779) & 0xff_ffff).to_le_bytes())
+        .collect()
+}
+
+/// What QEMU's monitor shows, as XRGB8888.
+fn shown(function: &mut QemuFunction) -> Vec<u8> {
+    let picture = machine::screenshot(function).unwrap();
+    assert_eq!(
+        (picture.width, picture.height),
+        (WIDTH.into(), HEIGHT.into())
+    );
+    let pixels = picture.rgb.chunks_exact(3);
+    pixels.flat_map(|p| [p[2], p[1], p[0], 0]).collect()
+}
+
+#[test]
+fn bochs_display_ids_and_regions() {
+    let mut function = start("bochs-display");
+    assert_eq!(config32(&mut function, 0), 0x1111_1234);
+    assert_eq!(function.region(0).size, 16 << 20);
+    assert_eq!(function.region(2).size, 4096);
+    assert_eq!(function.region(1).size, 0);
+    assert_eq!(function.region(REGION_CONFIG).size, 4096);
+    assert_eq!(dispi(&mut function, 0) & 0xfff0, 0xb0c0);
+    // EDID's fixed header, in the first bytes of the registers.
+    let mut header = [0; 8];
+    function.region_read(2, 0, &mut header).unwrap();
+    assert_eq!(header, [0, 255, 255, 255, 255, 255, 255, 0]);
+}
+
+#[test]
+fn a_client_sizes_and_moves_bars_without_effect_on_the_real_ones() {
+    let mut function = start("bochs-display");
+    let before = config32(&mut function, 0x10);
+    function.config_write(0x10, &[0xff; 4]).unwrap();
+    assert_eq!(config32(&mut function, 0x10), 0xff00_0008);
+    function.config_write(0x18, &[0xff; 4]).unwrap();
+    assert_eq!(config32(&mut function, 0x18), 0xffff_f000);
+    assert_eq!(dispi(&mut function, 0) & 0xfff0, 0xb0c0);
+    function.reset().unwrap();
+    assert_eq!(config32(&mut function, 0x10), before);
+}
+
+#[test]
+fn a_bar_that_is_switched_off_refuses() {
+    let mut function = start("bochs-display");
+    function.config_write(4, &[0, 0]).unwrap();
+    for index in [0, 2] {
+        let mut data = [0; 4];
+        assert_eq!(function.region_read(index, 0, &mut data), Err(Refused::IO));
+        assert_eq!(function.region_write(index, 0, &data), Err(Refused::IO));
+    }
+    function.config_write(4, &[2, 0]).unwrap();
+    assert_eq!(dispi(&mut function, 0) & 0xfff0, 0xb0c0);
+}
+
+#[test]
+fn pixels_written_are_the_pixels_shown() {
+    let mut function = start("bochs-display");
+    set_mode(&mut function);
+    let picture = picture();
+    function.region_write(0, 0, &picture).unwrap();
+    let mut read = vec![0; picture.len()];
+    function.region_read(0, 0, &mut read).unwrap();
+    assert_eq!(read, picture);
+    assert_eq!(shown(&mut function), picture);
+    // Shown after a first screenshot, too, with nothing but the pixels changed.
+    let inverse: Vec<u8> = picture.iter().map(|b| !b).collect();
+    function.region_write(0, 0, &inverse).unwrap();
+    let shown = shown(&mut function);
+    for (at, pixel) in shown.chunks_exact(4).enumerate() {
+        assert_eq!(pixel[..3], inverse[4 * at..4 * at + 3], "pixel {at}");
+    }
+}
+
+#[test]
+fn reset_through_the_port_restores_the_power_on_state() {
+    for model in ["bochs-display", "VGA"] {
+        let mut function = start(model);
+        let pid = function.qemu().unwrap().pid();
+        let fresh: Vec<u16> = (0..10).map(|i| dispi(&mut function, i)).collect();
+        let config: Vec<u32> = (0..64).map(|i| config32(&mut function, 4 * i)).collect();
+        set_mode(&mut function);
+        // Bus mastering, and BARs somewhere else.
+        function.config_write(4, &[7, 0]).unwrap();
+        function.config_write(0x10, &[0xff; 4]).unwrap();
+        assert_ne!(
+            (0..10).map(|i| dispi(&mut function, i)).collect::<Vec<_>>(),
+            fresh
+        );
+        function.reset().unwrap();
+        let after: Vec<u16> = (0..10).map(|i| dispi(&mut function, i)).collect();
+        assert_eq!(after, fresh, "{model}");
+        let after: Vec<u32> = (0..64).map(|i| config32(&mut function, 4 * i)).collect();
+        assert_eq!(after, config, "{model}");
+        assert_eq!(
+            function.qemu().unwrap().pid(),
+            pid,
+            "no new process was needed"
+        );
+    }
+}
+
+#[test]
+fn a_device_without_a_reset_of_its_own_is_power_cycled() {
+    let mut function = start("edu");
+    assert_eq!(config32(&mut function, 0), 0x11e8_1234);
+    function.region_write(0, 4, &5u32.to_le_bytes()).unwrap();
+    let mut data = [0; 4];
+    function.region_read(0, 4, &mut data).unwrap();
+    assert_eq!(u32::from_le_bytes(data), !5);
+    function.reset().unwrap();
+    function.region_read(0, 4, &mut data).unwrap();
+    assert_eq!(u32::from_le_bytes(data), 0);
+}
+
+#[test]
+fn a_dead_qemu_refuses_until_the_reset() {
+    let mut function = start("bochs-display");
+    let qemu = function.qemu().unwrap();
+    // It may close the socket before it answers.
+    let _ = qemu.qmp.execute("quit", json!(null));
+    let _ = qemu.qmp.wait_event("never");
+    let mut data = [0; 4];
+    assert_eq!(function.config_read(0, &mut data), Err(Refused::IO));
+    function.reset().unwrap();
+    assert_eq!(config32(&mut function, 0), 0x1111_1234);
+}
+
+#[test]
+fn dropping_the_function_ends_qemu() {
+    let mut function = start("bochs-display");
+    let pid = function.qemu().unwrap().pid();
+    let stat = format!("/proc/{pid}/stat");
+    assert!(std::path::Path::new(&stat).exists());
+    drop(function);
+    assert!(!std::path::Path::new(&stat).exists());
+}
+
+#[test]
+fn a_refused_model_is_reported_in_qemus_words() {
+    let mut config = QemuConfig {
+        program: "qemu-system-x86_64".into(),
+        memory_mib: 16,
+        devices: Vec::new(),
+    };
+    let device = QemuDevice {
+        model: "no-such-model".into(),
+        address: "0000:01:00.0".into(),
+        properties: BTreeMap::new(),
+    };
+    let ram = Arc::new(machine::make_ram(16).unwrap());
+    let error = QemuFunction::start(Arc::new(config.clone()), device.clone(), Arc::clone(&ram))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("no-such-model"), "{error}");
+    config.program = "no-such-qemu".into();
+    let error = QemuFunction::start(Arc::new(config), device, ram)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("no-such-qemu"), "{error}");
+}
+
+/// Newer QEMUs can share video memory; guest RAM is shared in every one.
+#[test]
+fn shared_memory_of_qemu_is_found_and_private_memory_is_not() {
+    let mut function = start("bochs-display");
+    let bar0 = u64::from(config32(&mut function, 0x10) & !0xf);
+    let bar0_shared = function.region(0).mmap.is_some();
+    let qemu = function.qemu().unwrap();
+    let mut address = |guest: u64| {
+        let text = qemu.qmp.human(&format!("gpa2hva {guest:#x}")).unwrap();
+        vram::parse_gpa2hva(&text).unwrap()
+    };
+    let (ram, video) = (address(0x10_0000), address(bar0));
+    let found = vram::shared_file(qemu.pid(), ram, 0x1000).unwrap();
+    assert_eq!(found.unwrap().1, 0x10_0000);
+    let found = vram::shared_file(qemu.pid(), video, 0x1000).unwrap();
+    assert_eq!(found.is_some(), bar0_shared);
+}
