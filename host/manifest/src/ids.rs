@@ -98,7 +98,7 @@ impl fmt::Display for IdSet {
             return f.write_str("any");
         }
         for (i, range) in self.0.iter().enumerate() {
-            write!(f, "{}{range}", if i == 0 { "" } else { ", " })?;
+            write!(f, "{}{range}", if i == 0 { "" } else { " or " })?;
         }
         Ok(())
     }
