@@ -18,6 +18,10 @@ pub mod error;
 pub mod ids;
 pub mod irq;
 pub mod mapping;
+#[cfg(target_os = "linux")]
+pub mod sysfs;
+#[cfg(target_os = "linux")]
+pub mod vfio_user;
 
 pub use address::PciAddress;
 pub use bar::{BarInfo, BarKind, Width};
