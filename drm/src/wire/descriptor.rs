@@ -5,7 +5,7 @@ use super::{MAX_ARGUMENT, MAX_ARRAYS};
 use crate::uapi::{Errno, ioctl};
 
 /// One core ioctl.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Descriptor {
     /// The name in `drm.h` without `DRM_IOCTL_`.
     pub name: &'static str,
