@@ -61,6 +61,9 @@ fn copy_range(from: *const u8, bytes: &mut [u8], range: Range<usize>) {
     }
 }
 
+// SAFETY: bytes have no padding, and any byte is valid.
+unsafe impl<const N: usize> Pod for [u8; N] {}
+
 macro_rules! pod {
     ($($type:ty: $size:literal $(, padding $($start:literal .. $end:literal),+)?;)*) => {
         $(

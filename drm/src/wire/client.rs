@@ -223,7 +223,7 @@ pub fn finish(
     }
     let result = match result {
         0.. => Ok(result),
-        _ => Err(i32::try_from(-result).map_or(Errno::EIO, Errno)),
+        _ => Err(i32::try_from(result.unsigned_abs()).map_or(Errno::EIO, Errno)),
     };
     let Some(descriptor) = call.descriptor else {
         memory.write(call.address, &reply[..call.out_size])?;

@@ -22,6 +22,8 @@ pub mod client;
 pub mod descriptor;
 pub mod message;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 pub use client::{Call, ClientMemory, EncodeError, encode, finish};
 pub use descriptor::{Array, Count, Descriptor, DescriptorPassing, Fill, Flow, Permissions};
