@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+//! Programs under `drvhost exec`.
+
+use crate::machine::{Machine, text};
+use crate::process::{Guard, until};
+use anyhow::{Context, Result, bail};
+use std::process::Stdio;
+
+/// A program that runs under `drvhost exec`, its output in a file.
+#[derive(Debug)]
+pub struct Client {
+    /// The process: `exec` becomes the program.
+    pub guard: Guard,
+    out: std::path::PathBuf,
+}
+
+impl Client {
+    /// Runs a program to its end; gives what it printed. An error unless it succeeds.
+    pub fn run(machine: &Machine, program: &[&str]) -> Result<String> {
+        let args: Vec<_> = ["exec", "--"].iter().chain(program).copied().collect();
+        let output = machine.command(&args)?.stdin(Stdio::null()).output()?;
+        if !output.status.success() {
+            bail!("{program:?}: {}\n{}", text(&output), machine.log());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Starts a program; its standard input stays open until the client is dropped.
+    pub fn start(machine: &Machine, program: &[&str]) -> Result<Client> {
+        let args: Vec<_> = ["exec", "--"].iter().chain(program).copied().collect();
+        let name = format!("client-{}.out", std::time::UNIX_EPOCH.elapsed()?.as_nanos());
+        let out = machine.file(&name);
+        let file = std::fs::File::create(&out)?;
+        let child = machine
+            .command(&args)?
+            .stdin(Stdio::piped())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()?;
+        Ok(Client { guard: Guard(child), out })
+    }
+
+    /// What it printed so far.
+    pub fn output(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.out).unwrap_or_default()).into_owned()
+    }
+
+    /// Whether it still runs.
+    pub fn running(&mut self) -> bool {
+        matches!(self.guard.0.try_wait(), Ok(None))
+    }
+
+    /// Waits until it has printed `count` lines that contain `text`; an error if it ends.
+    pub fn wait_lines(&mut self, text: &str, count: usize) -> Result<()> {
+        until(&format!("{count} lines with {text:?}"), || {
+            let found = self.output().lines().filter(|line| line.contains(text)).count();
+            (found >= count || !self.running()).then_some(found)
+        })
+        .with_context(|| self.output())
+        .and_then(|found| {
+            if found < count {
+                bail!("the program ended early:\n{}", self.output());
+            }
+            Ok(())
+        })
+    }
+
+    /// Lines that contain `text` so far.
+    pub fn count_lines(&self, text: &str) -> usize {
+        self.output().lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Closes its standard input and waits for its end.
+    pub fn finish(mut self) -> Result<String> {
+        drop(self.guard.0.stdin.take());
+        let status = until("the program's end", || self.guard.0.try_wait().ok().flatten())?;
+        if !status.success() {
+            bail!("{status}:\n{}", self.output());
+        }
+        Ok(self.output())
+    }
+}
