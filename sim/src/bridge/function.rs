@@ -2,15 +2,20 @@
 //! One of QEMU's devices as a PCI function.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::function::{DmaProt, PciFunction, REGION_CONFIG, REGION_ROM, Refused, RegionInfo};
+use crate::function::{
+    DmaProt, IRQ_MSI, IRQ_MSIX, PciFunction, REGION_CONFIG, REGION_ROM, Refused, RegionInfo,
+};
 
 use super::config::{QemuConfig, QemuDevice};
+use super::doorbell::Vectors;
 use super::error::BridgeError;
 use super::live::Live;
 use super::process::Qemu;
 use super::reset::Completion;
+
+const EBUSY: i32 = 16;
 
 /// A device of a QEMU machine.
 #[derive(Debug)]
@@ -18,6 +23,9 @@ pub struct QemuFunction {
     config: Arc<QemuConfig>,
     device: QemuDevice,
     ram: Arc<OwnedFd>,
+    /// The client's eventfds, and whether they are MSI-X's (else MSI's).
+    vectors: Vectors,
+    msix: bool,
     /// `None` while it is without power.
     live: Option<Live>,
 }
@@ -32,11 +40,14 @@ impl QemuFunction {
         device: QemuDevice,
         ram: Arc<OwnedFd>,
     ) -> Result<Self, BridgeError> {
-        let live = Some(Live::start(&config, &device, &ram)?);
+        let vectors = Vectors::default();
+        let live = Some(Live::start(&config, &device, &ram, &vectors)?);
         Ok(QemuFunction {
             config,
             device,
             ram,
+            vectors,
+            msix: false,
             live,
         })
     }
@@ -67,8 +78,9 @@ impl QemuFunction {
             return Ok(());
         }
         self.live = None;
-        self.live = Some(Live::start(&self.config, &self.device, &self.ram)?);
-        Ok(())
+        let (config, device) = (&self.config, &self.device);
+        self.live = Some(Live::start(config, device, &self.ram, &self.vectors)?);
+        self.arm()
     }
 
     fn try_reset(&mut self) -> Result<(), BridgeError> {
@@ -77,7 +89,7 @@ impl QemuFunction {
             && let Some(live) = &mut self.live
         {
             match live.reset(completion) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return self.arm(),
                 Err(e) => log::warn!(
                     "{}: no bus reset, so the power is cycled: {e}; QEMU said: {}",
                     self.device.address,
@@ -87,6 +99,20 @@ impl QemuFunction {
         }
         self.power_off();
         self.power_on()
+    }
+
+    /// Lets the device signal what its client has eventfds for, and nothing else.
+    fn arm(&mut self) -> Result<(), BridgeError> {
+        let Some(live) = &mut self.live else {
+            return Ok(());
+        };
+        let wanted: Vec<bool> = (lock(&self.vectors).iter()).map(Option::is_some).collect();
+        let on = wanted.contains(&true);
+        for msix in [false, true] {
+            let wanted = |vector| wanted.get(vector).copied().unwrap_or(false);
+            live.arm(msix, on && msix == self.msix, wanted)?;
+        }
+        Ok(())
     }
 
     /// As VFIO: an access to a BAR that the command register has switched off is an error.
@@ -149,6 +175,58 @@ impl PciFunction for QemuFunction {
         self.with(|live| live.write(index, offset, data))
     }
 
+    fn irq_count(&self, index: u32) -> u32 {
+        let Some(live) = &self.live else {
+            return 0;
+        };
+        let count = match index {
+            IRQ_MSI => live.messages.msi_count(),
+            IRQ_MSIX => live.messages.msix_count(),
+            _ => 0,
+        };
+        u32::try_from(count).unwrap_or(0)
+    }
+
+    fn set_irqs(
+        &mut self,
+        index: u32,
+        start: u32,
+        fds: Vec<Option<OwnedFd>>,
+    ) -> Result<(), Refused> {
+        let msix = match index {
+            IRQ_MSI => false,
+            IRQ_MSIX => true,
+            _ => return Err(Refused::UNSUPPORTED),
+        };
+        let ending = fds.iter().all(Option::is_none);
+        {
+            let mut vectors = lock(&self.vectors);
+            let busy = vectors.iter().any(Option::is_some);
+            if msix != self.msix && ending {
+                return Ok(());
+            }
+            if msix != self.msix && busy {
+                // One kind at a time, as PCI has it.
+                return Err(Refused::Errno(EBUSY));
+            }
+            let end = start as usize + fds.len();
+            if vectors.len() < end {
+                vectors.resize_with(end, || None);
+            }
+            for (vector, fd) in (start as usize..).zip(fds) {
+                vectors[vector] = fd;
+            }
+        }
+        self.msix = msix;
+        if self.live.is_none() {
+            return Ok(());
+        }
+        self.arm().map_err(|e| {
+            log::error!("{}: interrupts: {e}", self.device.address);
+            Refused::IO
+        })
+    }
+
     /// Refused: QEMU's devices reach the machine's one RAM file and nothing else.
     fn dma_map(
         &mut self,
@@ -174,4 +252,8 @@ impl PciFunction for QemuFunction {
             Refused::IO
         })
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

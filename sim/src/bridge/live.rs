@@ -9,7 +9,9 @@ use std::sync::Arc;
 use crate::function::{RegionInfo, RegionMmap};
 
 use super::config::{QemuConfig, QemuDevice};
+use super::doorbell::Vectors;
 use super::error::BridgeError;
+use super::messages::Messages;
 use super::process::Qemu;
 use super::qtest::{Space, Width};
 use super::reset::{Completion, DispiRegisters, machine_reset};
@@ -64,6 +66,7 @@ pub(super) struct Live {
     shadow: Shadow,
     bars: Vec<Bar>,
     regions: Vec<Region>,
+    pub(super) messages: Messages,
     power_on: Option<DispiRegisters>,
     /// The low byte of the command register: what the device decodes.
     command: u8,
@@ -76,9 +79,14 @@ impl Live {
         config: &QemuConfig,
         device: &QemuDevice,
         ram: &OwnedFd,
+        vectors: &Vectors,
     ) -> Result<Self, BridgeError> {
-        let mut qemu = Qemu::start(config, device, ram)?;
-        topology::open_buses(&mut qemu.qtest)?;
+        let vectors = sends_messages(&device.model).then(|| Arc::clone(vectors));
+        let mut qemu = Qemu::start(config, device, ram, vectors)?;
+        open_buses(&mut qemu)?;
+        if let Some(doorbell) = &qemu.doorbell {
+            doorbell.try_out(&mut qemu.qtest)?;
+        }
         let mut bars = topology::find_bars(&mut qemu.qtest, &device.model)?;
         topology::place(&mut bars, &device.model)?;
         topology::program(&mut qemu.qtest, &bars)?;
@@ -88,11 +96,18 @@ impl Live {
             let bar = bar.clone();
             regions.push(Region { bar, backing });
         }
-        let capabilities = capabilities(&mut qemu)?;
+        let mut head = [0; 256];
+        topology::config_read(&mut qemu.qtest, Function::Device, 0, &mut head)?;
+        let capabilities = capabilities(&head);
         let express = capabilities.iter().any(|&(id, _)| id == CAP_EXPRESS);
         let config_size = if express { 4096 } else { 256 };
         let mut shadow = Shadow::new(config_size);
         shadow.take_bars(&bars);
+        let messages = match qemu.doorbell {
+            Some(_) => Messages::find(&head, &capabilities),
+            None => Messages::default(),
+        };
+        messages.shade(&head, &mut shadow);
         let power_on = match Completion::of(&device.model) {
             Completion::DispiRegisters => DispiRegisters::save(&mut qemu, &bars)?,
             _ => None,
@@ -104,6 +119,7 @@ impl Live {
             config_size,
             bars,
             regions,
+            messages,
             power_on,
             command: topology::DECODE,
         })
@@ -119,7 +135,7 @@ impl Live {
         topology::secondary_bus_reset(&mut self.qemu.qtest)?;
         if completion == Completion::MachineReset {
             machine_reset(&mut self.qemu)?;
-            topology::open_buses(&mut self.qemu.qtest)?;
+            open_buses(&mut self.qemu)?;
         }
         topology::program(&mut self.qemu.qtest, &self.bars)?;
         if let Some(registers) = &self.power_on {
@@ -166,6 +182,21 @@ impl Live {
         Ok(())
     }
 
+    /// Lets the device send its messages, or stops it. `wanted` tells which MSI-X vectors.
+    pub(super) fn arm(
+        &mut self,
+        msix: bool,
+        on: bool,
+        wanted: impl FnMut(usize) -> bool,
+    ) -> Result<(), BridgeError> {
+        let qtest = &mut self.qemu.qtest;
+        if msix {
+            self.messages.set_msix(qtest, &self.bars, on, wanted)
+        } else {
+            self.messages.set_msi(qtest, on)
+        }
+    }
+
     /// Reads within region `index`.
     pub(super) fn read(
         &mut self,
@@ -176,6 +207,10 @@ impl Live {
         let Some(region) = self.regions.iter().find(|r| r.bar.index == index as usize) else {
             return Ok(());
         };
+        if self.messages.owns(index, offset, data.len()) {
+            data.fill(0);
+            return Ok(());
+        }
         let address = region.bar.address + offset;
         match region.backing {
             Backing::Ram(base, _) => (self.qemu.memory.read_exact_at(data, base + offset))
@@ -206,6 +241,9 @@ impl Live {
         let Some(region) = self.regions.iter().find(|r| r.bar.index == index as usize) else {
             return Ok(());
         };
+        if self.messages.owns(index, offset, data.len()) {
+            return Ok(());
+        }
         let address = region.bar.address + offset;
         match region.backing {
             Backing::Ram(base, _) => (self.qemu.memory.write_all_at(data, base + offset))
@@ -250,13 +288,25 @@ fn find_backing(qemu: &mut Qemu, bar: &Bar) -> Result<Backing, BridgeError> {
     Ok(Backing::Ram(first, shared))
 }
 
+/// The way to the device and to the doorbell.
+fn open_buses(qemu: &mut Qemu) -> Result<(), BridgeError> {
+    topology::open_buses(&mut qemu.qtest)?;
+    match &qemu.doorbell {
+        Some(doorbell) => doorbell.program(&mut qemu.qtest),
+        None => Ok(()),
+    }
+}
+
+/// The displays have no interrupt: they need no doorbell, and start quicker without.
+fn sends_messages(model: &str) -> bool {
+    !matches!(model, "bochs-display" | "VGA" | "secondary-vga")
+}
+
 /// The capabilities: (id, offset).
-fn capabilities(qemu: &mut Qemu) -> Result<Vec<(u8, usize)>, BridgeError> {
-    let mut config = [0; 256];
-    topology::config_read(&mut qemu.qtest, Function::Device, 0, &mut config)?;
+fn capabilities(config: &[u8; 256]) -> Vec<(u8, usize)> {
     let mut found = Vec::new();
     if config[6] & 0x10 == 0 {
-        return Ok(found);
+        return found;
     }
     let mut at = usize::from(config[0x34] & !3);
     // 48 fit into configuration space: a longer list is a loop.
@@ -264,5 +314,5 @@ fn capabilities(qemu: &mut Qemu) -> Result<Vec<(u8, usize)>, BridgeError> {
         found.push((config[at], at));
         at = usize::from(config[at + 1] & !3);
     }
-    Ok(found)
+    found
 }

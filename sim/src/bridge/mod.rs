@@ -9,14 +9,17 @@
 //! Reading order: [`config`] (what a machine file says), [`machine`] (a running machine and its
 //! sockets), [`function`] (one device as a [`crate::function::PciFunction`]), `live` (it, while it
 //! has power), then what they stand on: [`process`], [`qtest`], [`qmp`], [`topology`], [`shadow`],
-//! [`vram`], [`reset`].
+//! [`vram`], [`reset`],
+//! [`messages`] and [`doorbell`].
 
 pub mod config;
+pub mod doorbell;
 pub mod error;
 pub mod function;
 mod lines;
 mod live;
 pub mod machine;
+pub mod messages;
 pub mod process;
 pub mod qmp;
 pub mod qtest;

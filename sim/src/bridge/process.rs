@@ -16,6 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use tempfile::TempDir;
 
 use super::config::{QemuConfig, QemuDevice};
+use super::doorbell::{Doorbell, USABLE, Vectors};
 use super::error::BridgeError;
 use super::qmp::Qmp;
 use super::qtest::Qtest;
@@ -38,6 +39,8 @@ pub struct Qemu {
     pub qtest: Qtest,
     /// Its monitor.
     pub qmp: Qmp,
+    /// What takes its device's messages, if it sends any.
+    pub doorbell: Option<Doorbell>,
     /// Its memory, for what lies in its RAM blocks: read and written at host virtual addresses.
     pub memory: File,
     process: Process,
@@ -45,6 +48,7 @@ pub struct Qemu {
 
 impl Qemu {
     /// Starts QEMU with `device` and with `ram`, `config.memory_mib` MiB long, as guest memory.
+    /// With `vectors` its device can send messages, which arrive there.
     ///
     /// # Errors
     /// When the program is missing, refuses its arguments (then with its words), or is silent.
@@ -52,6 +56,7 @@ impl Qemu {
         config: &QemuConfig,
         device: &QemuDevice,
         ram: &OwnedFd,
+        vectors: Option<Vectors>,
     ) -> Result<Self, BridgeError> {
         let directory = tempfile::Builder::new()
             .prefix("drvhost-qemu-")
@@ -61,7 +66,7 @@ impl Qemu {
         let listen = |name: &str| {
             UnixListener::bind(path(name)).map_err(BridgeError::io(format!("listening on {name}")))
         };
-        let (qtest, qmp) = (listen("qtest")?, listen("qmp")?);
+        let (qtest, qmp, ivshmem) = (listen("qtest")?, listen("qmp")?, listen("ivshmem")?);
         std::fs::write(path("halt.bin"), halt_rom())
             .map_err(BridgeError::io("writing the halt ROM"))?;
         let stderr =
@@ -69,17 +74,23 @@ impl Qemu {
         let mut command = Command::new(&config.program);
         command
             .args(arguments(config, device, ram, directory.path()))
+            .args(vectors.iter().flat_map(|_| doorbell(directory.path())))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr);
         let process = Process::start(command, config.program.clone(), directory)?;
         let connect = || {
+            // QEMU waits for what the doorbell is told before it does anything else.
+            let doorbell = match vectors {
+                Some(vectors) => Some(Doorbell::serve(process.accept(&ivshmem)?, vectors)?),
+                None => None,
+            };
             let qtest = Qtest::new(process.accept(&qtest)?)?;
             let qmp = Qmp::new(process.accept(&qmp)?)?;
-            Ok((qtest, qmp))
+            Ok((qtest, qmp, doorbell))
         };
         // What it says when it refuses its arguments tells more than that its socket closed.
-        let (qtest, qmp) = connect().map_err(|e| match e {
+        let (qtest, qmp, doorbell) = connect().map_err(|e| match e {
             BridgeError::Gone { doing, .. } => BridgeError::Gone {
                 device: device.model.clone(),
                 doing,
@@ -95,6 +106,7 @@ impl Qemu {
         Ok(Qemu {
             qtest,
             qmp,
+            doorbell,
             memory,
             process,
         })
@@ -305,6 +317,20 @@ fn arguments(
         &device.argument(BUS),
     ];
     text.map(str::to_owned).to_vec()
+}
+
+/// The arguments for a doorbell. It stands beside the root port.
+fn doorbell(directory: &Path) -> [String; 4] {
+    let path = directory.join("ivshmem").display().to_string();
+    [
+        "-chardev".to_owned(),
+        format!("socket,id=doorbell,path={path}"),
+        "-device".to_owned(),
+        format!(
+            "ivshmem-doorbell,chardev=doorbell,vectors={},addr=3.0",
+            USABLE + 1
+        ),
+    ]
 }
 
 fn tail(path: &Path) -> String {

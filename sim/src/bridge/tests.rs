@@ -10,7 +10,7 @@ use serde_json::json;
 use super::config::{QemuConfig, QemuDevice};
 use super::function::QemuFunction;
 use super::{machine, vram};
-use crate::function::{PciFunction, REGION_CONFIG, Refused};
+use crate::function::{IRQ_MSI, IRQ_MSIX, PciFunction, REGION_CONFIG, Refused};
 
 const WIDTH: u16 = 320;
 const HEIGHT: u16 = 200;
@@ -182,6 +182,77 @@ fn a_device_without_a_reset_of_its_own_is_power_cycled() {
     function.reset().unwrap();
     function.region_read(0, 4, &mut data).unwrap();
     assert_eq!(u32::from_le_bytes(data), 0);
+}
+
+/// Waits until `event` is signalled; fails after a minute.
+fn wait(event: &OwnedFd) {
+    let timeout = rustix::event::Timespec {
+        tv_sec: 60,
+        tv_nsec: 0,
+    };
+    let mut fds = [rustix::event::PollFd::new(
+        event,
+        rustix::event::PollFlags::IN,
+    )];
+    assert_eq!(rustix::event::poll(&mut fds, Some(&timeout)), Ok(1));
+    let mut count = [0; 8];
+    assert_eq!(rustix::io::read(event, &mut count), Ok(8));
+}
+
+fn event() -> OwnedFd {
+    rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK).unwrap()
+}
+
+#[test]
+fn an_msi_arrives_at_the_clients_eventfd_also_after_a_reset() {
+    let mut function = start("edu");
+    assert_eq!(function.irq_count(IRQ_MSI), 1);
+    assert_eq!(function.irq_count(IRQ_MSIX), 0);
+    let event = event();
+    let fd = event.try_clone().unwrap();
+    function.set_irqs(IRQ_MSI, 0, vec![Some(fd)]).unwrap();
+    // edu raises an interrupt when a value is written to 0x60, and drops it on a write to 0x64.
+    let raise = |function: &mut QemuFunction| {
+        function.config_write(4, &[6, 0]).unwrap();
+        function.region_write(0, 0x60, &1u32.to_le_bytes()).unwrap();
+        function.region_write(0, 0x64, &1u32.to_le_bytes()).unwrap();
+    };
+    raise(&mut function);
+    wait(&event);
+    function.reset().unwrap();
+    raise(&mut function);
+    wait(&event);
+    // Taken away: the device is told so at once, and a later message can't be on its way.
+    function.set_irqs(IRQ_MSI, 0, vec![None]).unwrap();
+    raise(&mut function);
+    let fd = event.try_clone().unwrap();
+    function.set_irqs(IRQ_MSI, 0, vec![Some(fd)]).unwrap();
+    let mut count = [0; 8];
+    assert!(rustix::io::read(&event, &mut count).is_err());
+}
+
+#[test]
+fn a_client_can_not_point_messages_elsewhere() {
+    let mut function = start("virtio-keyboard-pci");
+    assert!(function.irq_count(IRQ_MSIX) > 0);
+    let mut at = config32(&mut function, 0x34) as usize & 0xfc;
+    while config32(&mut function, at) & 0xff != 0x11 {
+        at = config32(&mut function, at) as usize >> 8 & 0xfc;
+    }
+    let table = config32(&mut function, at + 4);
+    let entry = [0x5a; 16];
+    let (bar, offset) = (table & 7, u64::from(table & !7));
+    function.region_write(bar, offset, &entry).unwrap();
+    let mut read = [1; 16];
+    function.region_read(bar, offset, &mut read).unwrap();
+    assert_eq!(read, [0; 16]);
+    // The enable bit that a client sees is its own.
+    let control = config32(&mut function, at) | 1 << 31;
+    function.config_write(at, &control.to_le_bytes()).unwrap();
+    assert_eq!(config32(&mut function, at), control);
+    function
+        .set_irqs(IRQ_MSIX, 0, vec![Some(event()), None])
+        .unwrap();
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub enum Function {
     Port,
     /// The device behind it.
     Device,
+    /// What takes its messages, beside the port.
+    Doorbell,
 }
 
 impl Function {
@@ -37,6 +39,7 @@ impl Function {
         match self {
             Function::Port => ECAM + (2 << 15),
             Function::Device => ECAM + (1 << 20),
+            Function::Doorbell => ECAM + (3 << 15),
         }
     }
 }
