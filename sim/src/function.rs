@@ -16,6 +16,9 @@ pub const REGION_CONFIG: u32 = 7;
 pub const REGION_VGA: u32 = 8;
 /// How many regions a PCI function has.
 pub const REGION_COUNT: u32 = 9;
+/// A region after those of PCI: the file that holds all memory the function reaches by DMA, to be
+/// mapped; byte N of it is at IOVA N. Only functions that can't reach a client's own files have it.
+pub const REGION_RAM: u32 = 9;
 
 /// Interrupt indexes, as VFIO's for PCI.
 pub const IRQ_INTX: u32 = 0;
@@ -98,7 +101,12 @@ pub trait PciFunction: Send {
     /// Writes configuration space; `offset + data.len()` is within region 7.
     fn config_write(&mut self, offset: usize, data: &[u8]) -> Result<(), Refused>;
 
-    /// What region `index` (0 to 8) is. Configuration space is 256 or 4096 bytes.
+    /// How many regions there are: more than PCI's when there is a [`REGION_RAM`].
+    fn region_count(&self) -> u32 {
+        REGION_COUNT
+    }
+
+    /// What region `index` is. Configuration space is 256 or 4096 bytes.
     fn region(&self, index: u32) -> RegionInfo;
 
     /// Reads a region other than configuration space, within its size.
