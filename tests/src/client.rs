@@ -37,7 +37,10 @@ impl Client {
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()?;
-        Ok(Client { guard: Guard(child), out })
+        Ok(Client {
+            guard: Guard(child),
+            out,
+        })
     }
 
     /// What it printed so far.
@@ -53,7 +56,11 @@ impl Client {
     /// Waits until it has printed `count` lines that contain `text`; an error if it ends.
     pub fn wait_lines(&mut self, text: &str, count: usize) -> Result<()> {
         until(&format!("{count} lines with {text:?}"), || {
-            let found = self.output().lines().filter(|line| line.contains(text)).count();
+            let found = self
+                .output()
+                .lines()
+                .filter(|line| line.contains(text))
+                .count();
             (found >= count || !self.running()).then_some(found)
         })
         .with_context(|| self.output())
@@ -67,13 +74,18 @@ impl Client {
 
     /// Lines that contain `text` so far.
     pub fn count_lines(&self, text: &str) -> usize {
-        self.output().lines().filter(|line| line.contains(text)).count()
+        self.output()
+            .lines()
+            .filter(|line| line.contains(text))
+            .count()
     }
 
     /// Closes its standard input and waits for its end.
     pub fn finish(mut self) -> Result<String> {
         drop(self.guard.0.stdin.take());
-        let status = until("the program's end", || self.guard.0.try_wait().ok().flatten())?;
+        let status = until("the program's end", || {
+            self.guard.0.try_wait().ok().flatten()
+        })?;
         if !status.success() {
             bail!("{status}:\n{}", self.output());
         }

@@ -34,7 +34,10 @@ pub struct Machine {
 /// The directory of the programs: that of this test's build.
 pub fn programs() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let dir = test.parent().and_then(Path::parent).context("tests lie in target/<profile>/deps")?;
+    let dir = test
+        .parent()
+        .and_then(Path::parent)
+        .context("tests lie in target/<profile>/deps")?;
     ensure!(
         dir.join("drvhost").exists(),
         "no drvhost in {}: build the workspace first",
@@ -91,9 +94,19 @@ impl Machine {
             .stderr(log("drvhost.log")?)
             .spawn()
             .map(Guard)?;
-        let machine = Machine { daemon, simulator, dir };
-        until("the daemon", || machine.run_dir().join("control.sock").exists().then_some(()))
-            .with_context(|| machine.log())?;
+        let machine = Machine {
+            daemon,
+            simulator,
+            dir,
+        };
+        until("the daemon", || {
+            machine
+                .run_dir()
+                .join("control.sock")
+                .exists()
+                .then_some(())
+        })
+        .with_context(|| machine.log())?;
         if !options.no_wait {
             machine.wait_state("card0", "running")?;
         }
@@ -168,7 +181,9 @@ impl Machine {
     /// Waits until a device is in a state.
     pub fn wait_state(&self, device: &str, state: &str) -> Result<Value> {
         until(&format!("{device} to be {state}"), || {
-            self.show(device).ok().filter(|shown| shown["state"] == state)
+            self.show(device)
+                .ok()
+                .filter(|shown| shown["state"] == state)
         })
         .with_context(|| self.log())
     }

@@ -30,13 +30,21 @@ impl Picture {
         let mut reader = png::Decoder::new(file).read_info()?;
         let mut bytes = vec![0; reader.output_buffer_size().context("too large")?];
         let info = reader.next_frame(&mut bytes)?;
-        ensure!(info.bit_depth == png::BitDepth::Eight, "{:?}", info.bit_depth);
+        ensure!(
+            info.bit_depth == png::BitDepth::Eight,
+            "{:?}",
+            info.bit_depth
+        );
         let rgb = match info.color_type {
             png::ColorType::Rgb => bytes,
             png::ColorType::Rgba => bytes.chunks(4).flat_map(|p| [p[0], p[1], p[2]]).collect(),
             other => anyhow::bail!("{other:?}"),
         };
-        Ok(Picture { width: info.width, height: info.height, rgb })
+        Ok(Picture {
+            width: info.width,
+            height: info.height,
+            rgb,
+        })
     }
 
     /// What the machine's monitor shows.
