@@ -14,8 +14,13 @@ use crate::edid::Edid;
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
-    /// Its PCI functions.
+    /// Its simulated PCI functions.
+    #[serde(default)]
     pub devices: Vec<Device>,
+    /// Its PCI functions that QEMU emulates.
+    #[cfg(target_os = "linux")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qemu: Option<crate::bridge::QemuConfig>,
 }
 
 /// One PCI function.
@@ -138,11 +143,16 @@ impl Machine {
                 error: Box::new(error),
             })?;
         let mut seen = BTreeSet::new();
-        for device in &machine.devices {
-            if !seen.insert(device.address) {
+        let addresses = machine.devices.iter().map(|device| device.address);
+        #[cfg(target_os = "linux")]
+        let addresses = addresses.chain(
+            (machine.qemu.iter()).flat_map(|qemu| qemu.devices.iter().map(|device| device.address)),
+        );
+        for address in addresses {
+            if !seen.insert(address) {
                 return Err(MachineError::Invalid {
                     what: path.display().to_string(),
-                    why: format!("two devices at {}", device.address),
+                    why: format!("two devices at {address}"),
                 });
             }
         }

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use driver_sys::PciAddress;
 use driver_sys::vfio_user::socket_path;
 
+#[cfg(target_os = "linux")]
+use crate::bridge::QemuMachine;
 use crate::clock::Clock;
 use crate::dispi::Display;
 use crate::machine::{Machine, Model, Monitor};
@@ -21,6 +23,8 @@ use crate::server::{self, Server, lock};
 pub struct Running {
     dir: PathBuf,
     slots: BTreeMap<PciAddress, Slot>,
+    #[cfg(target_os = "linux")]
+    qemu: Option<QemuMachine>,
     /// The machine's clock.
     pub clock: Clock,
 }
@@ -98,6 +102,11 @@ impl Running {
         let running = Self {
             dir: dir.into(),
             slots,
+            #[cfg(target_os = "linux")]
+            qemu: match &machine.qemu {
+                Some(config) => Some(QemuMachine::start(config, dir)?),
+                None => None,
+            },
             clock: Clock::default(),
         };
         for device in machine.devices.iter().filter(|device| device.plugged) {
@@ -109,6 +118,19 @@ impl Running {
     /// The devices, by address.
     pub fn slots(&self) -> &BTreeMap<PciAddress, Slot> {
         &self.slots
+    }
+
+    /// The devices that QEMU emulates.
+    #[cfg(target_os = "linux")]
+    pub fn qemu(&self) -> Option<&QemuMachine> {
+        self.qemu.as_ref()
+    }
+
+    /// QEMU's devices, if `device` is one of them.
+    #[cfg(target_os = "linux")]
+    pub fn qemu_with(&self, device: Option<PciAddress>) -> Option<&QemuMachine> {
+        let qemu = self.qemu()?;
+        qemu.devices().any(|at| Some(at) == device).then_some(qemu)
     }
 
     /// Plugs a device in: as after power-on, its socket appears.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! One of QEMU's devices as a PCI function.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::function::{
-    DmaProt, IRQ_MSI, IRQ_MSIX, PciFunction, REGION_CONFIG, REGION_ROM, Refused, RegionInfo,
+    DmaProt, IRQ_MSI, IRQ_MSIX, PciFunction, REGION_CONFIG, REGION_RAM, REGION_ROM, Refused,
+    RegionInfo, RegionMmap,
 };
 
 use super::config::{QemuConfig, QemuDevice};
@@ -13,6 +14,7 @@ use super::doorbell::Vectors;
 use super::error::BridgeError;
 use super::live::Live;
 use super::process::Qemu;
+use super::ram::Ram;
 use super::reset::Completion;
 
 const EBUSY: i32 = 16;
@@ -22,7 +24,7 @@ const EBUSY: i32 = 16;
 pub struct QemuFunction {
     config: Arc<QemuConfig>,
     device: QemuDevice,
-    ram: Arc<OwnedFd>,
+    ram: Arc<Ram>,
     /// The client's eventfds, and whether they are MSI-X's (else MSI's).
     vectors: Vectors,
     msix: bool,
@@ -31,17 +33,17 @@ pub struct QemuFunction {
 }
 
 impl QemuFunction {
-    /// Powers `device` up; `ram` is the machine's memory, `config.memory_mib` MiB long.
+    /// Powers `device` up; `ram` is the machine's memory.
     ///
     /// # Errors
     /// As [`Qemu::start`], and when the device has no place in the address map.
     pub fn start(
         config: Arc<QemuConfig>,
         device: QemuDevice,
-        ram: Arc<OwnedFd>,
+        ram: Arc<Ram>,
     ) -> Result<Self, BridgeError> {
         let vectors = Vectors::default();
-        let live = Some(Live::start(&config, &device, &ram, &vectors)?);
+        let live = Some(Live::start(&config, &device, ram.file(), &vectors)?);
         Ok(QemuFunction {
             config,
             device,
@@ -79,7 +81,7 @@ impl QemuFunction {
         }
         self.live = None;
         let (config, device) = (&self.config, &self.device);
-        self.live = Some(Live::start(config, device, &self.ram, &self.vectors)?);
+        self.live = Some(Live::start(config, device, self.ram.file(), &self.vectors)?);
         self.arm()
     }
 
@@ -145,6 +147,10 @@ impl PciFunction for QemuFunction {
         self.with(|live| live.config_write(offset, data))
     }
 
+    fn region_count(&self) -> u32 {
+        REGION_RAM + 1
+    }
+
     fn region(&self, index: u32) -> RegionInfo {
         let Some(live) = &self.live else {
             return RegionInfo::default();
@@ -155,6 +161,18 @@ impl PciFunction for QemuFunction {
                 read: true,
                 write: true,
                 mmap: None,
+            };
+        }
+        if index == REGION_RAM {
+            return RegionInfo {
+                size: self.ram.size(),
+                read: false,
+                write: false,
+                mmap: Some(RegionMmap {
+                    file: Arc::clone(self.ram.file()),
+                    offset: 0,
+                    sparse: Vec::new(),
+                }),
             };
         }
         live.region(index)
@@ -227,23 +245,27 @@ impl PciFunction for QemuFunction {
         })
     }
 
-    /// Refused: QEMU's devices reach the machine's one RAM file and nothing else.
+    /// Only of the machine's own memory: see [`super::ram`].
     fn dma_map(
         &mut self,
         iova: u64,
         size: u64,
         _prot: DmaProt,
-        _file: Option<(OwnedFd, u64)>,
+        file: Option<(OwnedFd, u64)>,
     ) -> Result<(), Refused> {
-        log::warn!(
-            "{}: QEMU's devices can't reach foreign memory ({size:#x} bytes at {iova:#x})",
-            self.device.address
-        );
-        Err(Refused::UNSUPPORTED)
+        let file = file.as_ref().map(|(file, offset)| (file.as_fd(), *offset));
+        let result = self.ram.claim(iova, size, file);
+        if result == Err(Refused::UNSUPPORTED) {
+            log::warn!(
+                "{}: QEMU's devices reach no memory but the machine's: map a part of its file",
+                self.device.address
+            );
+        }
+        result
     }
 
-    fn dma_unmap(&mut self, _iova: u64, _size: u64) -> Result<(), Refused> {
-        Err(Refused::UNSUPPORTED)
+    fn dma_unmap(&mut self, iova: u64, size: u64) -> Result<(), Refused> {
+        self.ram.release(iova, size)
     }
 
     fn reset(&mut self) -> Result<(), Refused> {

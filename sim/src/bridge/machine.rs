@@ -1,35 +1,49 @@
 // SPDX-License-Identifier: MIT
 //! A running QEMU machine: its devices behind sockets, and what its owner can do with it.
 
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use driver_sys::PciAddress;
+use driver_sys::vfio_user::socket_path;
 use serde_json::{Value, json};
 
-use crate::server::{Server, SharedFunction, serve};
+use crate::dispi::scanout::Picture;
+use crate::function::PciFunction as _;
+use crate::running::bind;
+use crate::server::{Server, SharedFunction, lock, serve};
 
 use super::config::QemuConfig;
 use super::error::BridgeError;
 use super::function::QemuFunction;
-use super::screen::{self, Picture};
+use super::ram::Ram;
+use super::screen;
+use super::version;
 
 /// A device and the server that offers it.
 #[derive(Debug)]
 struct Slot {
-    address: String,
+    model: String,
     function: Arc<Mutex<QemuFunction>>,
     /// `None` while the device is unplugged.
-    server: Option<Server>,
+    server: Mutex<Option<Server>>,
 }
 
 /// A running machine. Dropping it ends its servers and its QEMUs.
 #[derive(Debug)]
 pub struct QemuMachine {
     directory: PathBuf,
-    slots: Vec<Slot>,
+    slots: BTreeMap<PciAddress, Slot>,
+}
+
+/// What is known of a device without asking QEMU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// QEMU's name of its model.
+    pub model: String,
+    /// How many clients it has; `None` when it is not plugged in.
+    pub clients: Option<usize>,
 }
 
 impl QemuMachine {
@@ -37,71 +51,116 @@ impl QemuMachine {
     ///
     /// # Errors
     /// When the configuration is wrong, a QEMU does not start, or a socket can't be made.
-    pub fn start(config: QemuConfig, directory: &Path) -> Result<Self, BridgeError> {
+    pub fn start(config: &QemuConfig, directory: &Path) -> Result<Self, BridgeError> {
         config.check()?;
-        let ram = Arc::new(make_ram(config.memory_mib)?);
+        let mut config = config.clone();
+        config.share_video_memory = version::shares_video_memory(&config.program)?;
+        let ram = Arc::new(Ram::new(config.memory_mib)?);
         let config = Arc::new(config);
         let mut machine = QemuMachine {
             directory: directory.to_owned(),
-            slots: Vec::new(),
+            slots: BTreeMap::new(),
         };
         for device in &config.devices {
             let function =
                 QemuFunction::start(Arc::clone(&config), device.clone(), Arc::clone(&ram))?;
-            machine.slots.push(Slot {
-                address: device.address.clone(),
+            let slot = Slot {
+                model: device.model.clone(),
                 function: Arc::new(Mutex::new(function)),
-                server: None,
-            });
+                server: Mutex::new(None),
+            };
+            machine.slots.insert(device.address, slot);
         }
-        for slot in &mut machine.slots {
-            slot.offer(directory)?;
+        for &address in machine.slots.keys() {
+            machine.plug(address)?;
         }
         Ok(machine)
     }
 
-    /// The addresses of its devices, and whether each is plugged.
-    pub fn devices(&self) -> impl Iterator<Item = (&str, bool)> {
-        (self.slots.iter()).map(|slot| (slot.address.as_str(), slot.server.is_some()))
+    /// Its devices.
+    pub fn devices(&self) -> impl Iterator<Item = PciAddress> {
+        self.slots.keys().copied()
+    }
+
+    /// What is known of a device.
+    ///
+    /// # Errors
+    /// [`BridgeError::Config`] when there is no such device.
+    pub fn describe(&self, address: PciAddress) -> Result<Description, BridgeError> {
+        let slot = self.slot(address)?;
+        Ok(Description {
+            model: slot.model.clone(),
+            clients: lock(&slot.server).as_ref().map(Server::clients),
+        })
+    }
+
+    /// Puts the device in, with all its state as new: its socket appears.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; [`BridgeError::Config`] when there is no such device or it is in.
+    pub fn plug(&self, address: PciAddress) -> Result<(), BridgeError> {
+        let slot = self.slot(address)?;
+        let mut server = lock(&slot.server);
+        if server.is_some() {
+            return Err(BridgeError::Config(format!(
+                "{address} is plugged in already"
+            )));
+        }
+        lock(&slot.function).power_on()?;
+        let path = socket_path(&self.directory, address);
+        let doing = format!("offering {}", path.display());
+        let listener = bind(&path).map_err(BridgeError::io(doing.clone()))?;
+        let function: SharedFunction = slot.function.clone();
+        *server = Some(serve(listener, function).map_err(BridgeError::io(doing))?);
+        Ok(())
     }
 
     /// Pulls the device out: its socket goes, its connections end, its power goes.
     ///
     /// # Errors
     /// [`BridgeError::Config`] when there is no such device or it is out already.
-    pub fn unplug(&mut self, address: &str) -> Result<(), BridgeError> {
-        let directory = self.directory.clone();
+    pub fn unplug(&self, address: PciAddress) -> Result<(), BridgeError> {
         let slot = self.slot(address)?;
-        let Some(server) = slot.server.take() else {
-            return Err(BridgeError::Config(format!("{address} is not plugged in")));
-        };
-        remove_socket(&directory, address);
-        server.stop();
+        let mut server = lock(&slot.server);
+        let serving = server.take().ok_or_else(|| unplugged(address))?;
+        let path = socket_path(&self.directory, address);
+        if let Err(error) = std::fs::remove_file(&path) {
+            log::warn!("remove {}: {error}", path.display());
+        }
+        serving.stop();
         lock(&slot.function).power_off();
         Ok(())
-    }
-
-    /// Puts the device back, with all its state as new.
-    ///
-    /// # Errors
-    /// As [`Self::start`]; [`BridgeError::Config`] when there is no such device or it is in.
-    pub fn plug(&mut self, address: &str) -> Result<(), BridgeError> {
-        let directory = self.directory.clone();
-        let slot = self.slot(address)?;
-        if slot.server.is_some() {
-            return Err(BridgeError::Config(format!("{address} is plugged in")));
-        }
-        lock(&slot.function).power_on()?;
-        slot.offer(&directory)
     }
 
     /// What the device's monitor shows.
     ///
     /// # Errors
     /// When there is no such device, or it has no monitor.
-    pub fn screenshot(&mut self, address: &str) -> Result<Picture, BridgeError> {
+    pub fn screenshot(&self, address: PciAddress) -> Result<Picture, BridgeError> {
+        screenshot(&mut lock(&self.slot(address)?.function))
+    }
+
+    /// The mode of a display with DISPI registers, as JSON; null when it is off or another model.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn mode(&self, address: PciAddress) -> Result<Value, BridgeError> {
         let slot = self.slot(address)?;
-        screenshot(&mut lock(&slot.function))
+        if !matches!(
+            slot.model.as_str(),
+            "bochs-display" | "VGA" | "secondary-vga"
+        ) {
+            return Ok(Value::Null);
+        }
+        let mut registers = [0; 10];
+        let read = lock(&slot.function).region_read(2, 0x500, &mut registers);
+        let register = |i: usize| u16::from_le_bytes([registers[2 * i], registers[2 * i + 1]]);
+        Ok(match read {
+            Ok(()) if register(4) & 1 != 0 => {
+                json!({ "width": register(1), "height": register(2), "bpp": register(3) })
+            }
+            _ => Value::Null,
+        })
     }
 
     /// Runs a QMP command on the device's QEMU, such as `input-send-event`.
@@ -109,66 +168,30 @@ impl QemuMachine {
     /// # Errors
     /// When there is no such device, and what QEMU answers.
     pub fn qmp(
-        &mut self,
-        address: &str,
+        &self,
+        address: PciAddress,
         command: &str,
         arguments: Value,
     ) -> Result<Value, BridgeError> {
-        let slot = self.slot(address)?;
-        let mut function = lock(&slot.function);
+        let mut function = lock(&self.slot(address)?.function);
         let qemu = function.qemu().ok_or_else(|| unplugged(address))?;
         qemu.qmp.execute(command, arguments)
     }
 
-    fn slot(&mut self, address: &str) -> Result<&mut Slot, BridgeError> {
+    fn slot(&self, address: PciAddress) -> Result<&Slot, BridgeError> {
         self.slots
-            .iter_mut()
-            .find(|slot| slot.address == address)
-            .ok_or_else(|| BridgeError::Config(format!("there is no device {address}")))
+            .get(&address)
+            .ok_or_else(|| BridgeError::Config(format!("no device at {address}")))
     }
 }
 
 impl Drop for QemuMachine {
     fn drop(&mut self) {
-        for slot in &mut self.slots {
-            if let Some(server) = slot.server.take() {
-                remove_socket(&self.directory, &slot.address);
-                server.stop();
-            }
+        for &address in self.slots.keys() {
+            // Those that are not plugged in have nothing to end.
+            let _ = self.unplug(address);
         }
     }
-}
-
-impl Slot {
-    fn offer(&mut self, directory: &Path) -> Result<(), BridgeError> {
-        let path = socket(directory, &self.address);
-        let doing = format!("offering {}", path.display());
-        // Bound under another name first: who sees the address can connect at once.
-        let hidden = directory.join(format!(".{}.new", self.address));
-        let _ = std::fs::remove_file(&hidden);
-        let listener = UnixListener::bind(&hidden).map_err(BridgeError::io(doing.clone()))?;
-        let function: SharedFunction = self.function.clone();
-        let server = serve(listener, function).map_err(BridgeError::io(doing.clone()))?;
-        std::fs::rename(&hidden, &path).map_err(BridgeError::io(doing))?;
-        self.server = Some(server);
-        Ok(())
-    }
-}
-
-/// The machine's memory: one sealed file that all its QEMUs share.
-///
-/// # Errors
-/// When the system refuses so much.
-pub fn make_ram(mebibytes: u32) -> Result<OwnedFd, BridgeError> {
-    let doing = "making the machine's memory";
-    let make = || {
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let ram = rustix::fs::memfd_create("drvhost-qemu-ram", flags)?;
-        rustix::fs::ftruncate(&ram, u64::from(mebibytes) << 20)?;
-        rustix::fs::fcntl_add_seals(&ram, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        Ok(ram)
-    };
-    make().map_err(|e: rustix::io::Errno| BridgeError::io(doing)(e.into()))
 }
 
 /// What the monitor of `function` shows, through QMP's `screendump`.
@@ -176,13 +199,11 @@ pub fn make_ram(mebibytes: u32) -> Result<OwnedFd, BridgeError> {
 /// # Errors
 /// When it has no power or no monitor, or QEMU does not answer.
 pub fn screenshot(function: &mut QemuFunction) -> Result<Picture, BridgeError> {
-    let address = function.device().address.clone();
-    let qemu = function.qemu().ok_or_else(|| unplugged(&address))?;
+    let address = function.device().address;
+    let qemu = function.qemu().ok_or_else(|| unplugged(address))?;
     let path = qemu.scratch("screen.ppm");
-    qemu.qmp.execute(
-        "screendump",
-        json!({ "filename": path.display().to_string() }),
-    )?;
+    let arguments = json!({ "filename": path.display().to_string() });
+    qemu.qmp.execute("screendump", arguments)?;
     let ppm = std::fs::read(&path).map_err(BridgeError::io("reading QEMU's screendump"))?;
     screen::parse_ppm(&ppm).ok_or_else(|| BridgeError::Protocol {
         doing: "screendump".to_owned(),
@@ -190,21 +211,6 @@ pub fn screenshot(function: &mut QemuFunction) -> Result<Picture, BridgeError> {
     })
 }
 
-fn unplugged(address: &str) -> BridgeError {
+fn unplugged(address: PciAddress) -> BridgeError {
     BridgeError::Config(format!("{address} is not plugged in"))
-}
-
-fn socket(directory: &Path, address: &str) -> PathBuf {
-    directory.join(format!("{address}.sock"))
-}
-
-fn remove_socket(directory: &Path, address: &str) {
-    let path = socket(directory, address);
-    if let Err(e) = std::fs::remove_file(&path) {
-        log::warn!("removing {}: {e}", path.display());
-    }
-}
-
-fn lock(function: &Mutex<QemuFunction>) -> MutexGuard<'_, QemuFunction> {
-    function.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,10 +9,11 @@
 //! Reading order: [`config`] (what a machine file says), [`machine`] (a running machine and its
 //! sockets), [`function`] (one device as a [`crate::function::PciFunction`]), `live` (it, while it
 //! has power), then what they stand on: [`process`], [`qtest`], [`qmp`], [`topology`], [`shadow`],
-//! [`vram`], [`reset`],
-//! [`messages`] and [`doorbell`].
+//! [`vram`], [`ram`],
+//! [`reset`], [`messages`], [`doorbell`], [`version`]; [`control`] answers its owner.
 
 pub mod config;
+pub mod control;
 pub mod doorbell;
 pub mod error;
 pub mod function;
@@ -23,10 +24,12 @@ pub mod messages;
 pub mod process;
 pub mod qmp;
 pub mod qtest;
+pub mod ram;
 pub mod reset;
 pub mod screen;
 pub mod shadow;
 pub mod topology;
+pub mod version;
 pub mod vram;
 
 pub use config::{QemuConfig, QemuDevice};

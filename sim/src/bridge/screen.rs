@@ -1,21 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! Pictures of QEMU's monitors: PPM in, PNG out.
+//! Pictures of QEMU's monitors: the PPM files that QEMU writes.
 
-use super::error::BridgeError;
+use crate::dispi::scanout::Picture;
 
 /// Larger pictures than this are not QEMU's.
 const MAX_SIDE: u32 = 16384;
-
-/// A picture, 24 bits per pixel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
-    /// In pixels.
-    pub width: u32,
-    /// In pixels.
-    pub height: u32,
-    /// Red, green, blue; rows from the top, without gaps.
-    pub rgb: Vec<u8>,
-}
 
 /// Reads a binary PPM picture with 8 bits per channel, as QEMU writes it (format: ppm(5)).
 #[must_use]
@@ -46,27 +35,6 @@ pub fn parse_ppm(bytes: &[u8]) -> Option<Picture> {
     })
 }
 
-impl Picture {
-    /// The picture as a PNG file.
-    ///
-    /// # Errors
-    /// When the encoder refuses it.
-    pub fn png(&self) -> Result<Vec<u8>, BridgeError> {
-        let mut file = Vec::new();
-        let mut encoder = png::Encoder::new(&mut file, self.width, self.height);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Eight);
-        encoder
-            .write_header()
-            .and_then(|mut writer| {
-                writer.write_image_data(&self.rgb)?;
-                writer.finish()
-            })
-            .map_err(|e| BridgeError::io("encoding the screenshot")(e.into()))?;
-        Ok(file)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,7 +44,6 @@ mod tests {
         let good = parse_ppm(b"P6\n2 1\n255\n\x01\x02\x03\x04\x05\x06").unwrap();
         assert_eq!((good.width, good.height), (2, 1));
         assert_eq!(good.rgb, [1, 2, 3, 4, 5, 6]);
-        assert!(good.png().unwrap().starts_with(b"\x89PNG"));
         let bad: [&[u8]; 7] = [
             b"",
             b"P6\n2 1\n255\n",

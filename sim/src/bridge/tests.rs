@@ -9,8 +9,11 @@ use serde_json::json;
 
 use super::config::{QemuConfig, QemuDevice};
 use super::function::QemuFunction;
-use super::{machine, vram};
-use crate::function::{IRQ_MSI, IRQ_MSIX, PciFunction, REGION_CONFIG, Refused};
+use super::ram::Ram;
+use super::{machine, version, vram};
+use crate::function::{
+    DmaProt, IRQ_MSI, IRQ_MSIX, PciFunction, REGION_CONFIG, REGION_RAM, Refused,
+};
 
 const WIDTH: u16 = 320;
 const HEIGHT: u16 = 200;
@@ -18,15 +21,16 @@ const HEIGHT: u16 = 200;
 fn start(model: &str) -> QemuFunction {
     let device = QemuDevice {
         model: model.into(),
-        address: "0000:01:00.0".into(),
+        address: "0000:01:00.0".parse().unwrap(),
         properties: BTreeMap::new(),
     };
     let config = QemuConfig {
         program: "qemu-system-x86_64".into(),
         memory_mib: 16,
         devices: vec![device.clone()],
+        share_video_memory: version::shares_video_memory("qemu-system-x86_64".as_ref()).unwrap(),
     };
-    let ram: Arc<OwnedFd> = Arc::new(machine::make_ram(config.memory_mib).unwrap());
+    let ram = Arc::new(Ram::new(config.memory_mib).unwrap());
     QemuFunction::start(Arc::new(config), device, ram).unwrap()
 }
 
@@ -232,6 +236,47 @@ fn an_msi_arrives_at_the_clients_eventfd_also_after_a_reset() {
 }
 
 #[test]
+fn a_device_copies_memory_by_dma() {
+    let mut function = start("edu");
+    let ram = function.region(REGION_RAM);
+    let file = ram.mmap.unwrap().file;
+    let (source, target, length) = (0x10_0000u64, 0x20_0000u64, 0x800u64);
+    let both = DmaProt {
+        read: true,
+        write: true,
+    };
+    for at in [source, target] {
+        let file = Some((file.try_clone().unwrap(), at));
+        function.dma_map(at, 0x1000, both, file).unwrap();
+    }
+    let event = event();
+    let fd = event.try_clone().unwrap();
+    function.set_irqs(IRQ_MSI, 0, vec![Some(fd)]).unwrap();
+    function.config_write(4, &[6, 0]).unwrap();
+    let pattern: Vec<u8> = (0..length).map(|i| (i * 7 % 251) as u8).collect();
+    rustix::io::pwrite(&*file, &pattern, source).unwrap();
+    // edu: source, target, length, then the command: start, direction, interrupt. Its own buffer
+    // is at 0x40000.
+    let buffer = 0x4_0000;
+    for (from, to, command) in [(source, buffer, 0b101u64), (buffer, target, 0b111)] {
+        for (at, value) in [(0x80, from), (0x88, to), (0x90, length), (0x98, command)] {
+            function.region_write(0, at, &value.to_le_bytes()).unwrap();
+        }
+        wait(&event);
+        function
+            .region_write(0, 0x64, &0x100u32.to_le_bytes())
+            .unwrap();
+    }
+    let mut copy = vec![0; pattern.len()];
+    rustix::io::pread(&*file, &mut copy, target).unwrap();
+    assert_eq!(copy, pattern);
+    function.dma_unmap(source, 0x1000).unwrap();
+    let foreign = Ram::new(1).unwrap().file().try_clone().unwrap();
+    let refused = function.dma_map(0, 0x1000, both, Some((foreign, 0)));
+    assert_eq!(refused, Err(Refused::UNSUPPORTED));
+}
+
+#[test]
 fn a_client_can_not_point_messages_elsewhere() {
     let mut function = start("virtio-keyboard-pci");
     assert!(function.irq_count(IRQ_MSIX) > 0);
@@ -284,13 +329,14 @@ fn a_refused_model_is_reported_in_qemus_words() {
         program: "qemu-system-x86_64".into(),
         memory_mib: 16,
         devices: Vec::new(),
+        share_video_memory: false,
     };
     let device = QemuDevice {
         model: "no-such-model".into(),
-        address: "0000:01:00.0".into(),
+        address: "0000:01:00.0".parse().unwrap(),
         properties: BTreeMap::new(),
     };
-    let ram = Arc::new(machine::make_ram(16).unwrap());
+    let ram = Arc::new(Ram::new(16).unwrap());
     let error = QemuFunction::start(Arc::new(config.clone()), device.clone(), Arc::clone(&ram))
         .unwrap_err()
         .to_string();

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use driver_sys::PciAddress;
 use serde_json::{Value, json};
 
+#[cfg(target_os = "linux")]
+use crate::bridge;
 use crate::dispi::Fault;
+use crate::dispi::scanout::Picture;
 use crate::edid::Edid;
 use crate::machine::{Monitor, read_edid};
 use crate::running::{Running, Slot};
@@ -71,6 +74,16 @@ pub enum Command {
         /// By how many nanoseconds.
         ns: u64,
     },
+    /// Runs a command of QMP, QEMU's monitor protocol, on a device that is QEMU's.
+    Qmp {
+        /// Which.
+        device: PciAddress,
+        /// The command's name.
+        execute: String,
+        /// Its arguments, an object.
+        #[serde(default)]
+        arguments: Value,
+    },
     /// Ends the simulator.
     Stop {},
 }
@@ -101,10 +114,13 @@ fn slot(machine: &Running, address: PciAddress) -> Result<&Slot, String> {
 /// # Errors
 /// A message for the person who asked.
 pub fn run(machine: &Running, command: Command) -> Result<Value, String> {
+    #[cfg(target_os = "linux")]
+    if let Some(qemu) = machine.qemu_with(bridge::control::device(&command)) {
+        return bridge::control::run(qemu, command);
+    }
     match command {
         Command::List {} => Ok(json!({
-            "devices": machine.slots().iter().map(|(&at, slot)| describe(at, slot))
-                .collect::<Vec<_>>(),
+            "devices": list(machine)?,
             "clock": clock(machine),
         })),
         Command::Monitor { device } => Ok(describe(device, slot(machine, device)?)),
@@ -157,8 +173,20 @@ pub fn run(machine: &Running, command: Command) -> Result<Value, String> {
             stepped.ok_or("the clock is running; first: clock stepped")?;
             Ok(json!({ "clock": clock(machine) }))
         }
+        Command::Qmp { device, .. } => Err(format!("{device} is none of QEMU's devices")),
         Command::Stop {} => Ok(json!({})),
     }
+}
+
+fn list(machine: &Running) -> Result<Vec<Value>, String> {
+    let simulated = machine.slots().iter();
+    let devices = simulated.map(|(&at, slot)| Ok(describe(at, slot)));
+    #[cfg(target_os = "linux")]
+    let devices = devices.chain(machine.qemu().into_iter().flat_map(|qemu| {
+        let devices = qemu.devices();
+        devices.map(|at| bridge::control::describe(qemu, at))
+    }));
+    devices.collect()
 }
 
 fn clock(machine: &Running) -> Value {
@@ -192,6 +220,18 @@ fn screenshot(slot: &Slot, address: PciAddress, file: Option<&Path>) -> Result<V
         }
         device.picture()
     };
+    written(&picture, address, file)
+}
+
+/// Writes a picture to a file, if one is wanted, and describes it.
+///
+/// # Errors
+/// A message, when the file can't be written.
+pub fn written(
+    picture: &Picture,
+    address: PciAddress,
+    file: Option<&Path>,
+) -> Result<Value, String> {
     if let Some(path) = file {
         let written = std::fs::File::create(path)
             .map_err(|error| error.to_string())

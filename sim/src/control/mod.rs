@@ -8,5 +8,5 @@ mod command;
 mod server;
 
 pub use client::{ask, request};
-pub use command::{Command, run};
+pub use command::{Command, run, written};
 pub use server::{Control, SOCKET};
