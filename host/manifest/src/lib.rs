@@ -16,9 +16,9 @@
 //! | [`overrides`] | what an override holds |
 //! | [`document`], [`emit`] | text to manifest, and back |
 //! | [`problem`], [`read`] | what can be wrong with a file; reading one with care |
-//! | [`store`], [`diff`] | the directories as a whole, and what changed in them |
+//! | [`store`], [`mod@diff`] | the directories as a whole, and what changed in them |
 //! | [`select`], [`explain`] | matching, and why; a private index makes it quick |
-//! | [`check`] | one file alone, for `drvhost manifest check` |
+//! | [`mod@check`] | one file alone, for `drvhost manifest check` |
 
 pub mod access;
 pub mod address;
