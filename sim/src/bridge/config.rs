@@ -30,9 +30,6 @@ pub struct QemuConfig {
     pub memory_mib: u32,
     /// The devices, each in a slot of its own.
     pub devices: Vec<QemuDevice>,
-    /// Whether QEMU is told to share video memory; set once its version is known.
-    #[serde(skip)]
-    pub share_video_memory: bool,
 }
 
 /// One device.
@@ -133,7 +130,6 @@ mod tests {
             program: default_program(),
             memory_mib: 64,
             devices,
-            share_video_memory: false,
         }
     }
 

@@ -16,6 +16,7 @@ use super::live::Live;
 use super::process::Qemu;
 use super::ram::Ram;
 use super::reset::Completion;
+use super::vram::VideoMemory;
 
 const EBUSY: i32 = 16;
 
@@ -43,7 +44,7 @@ impl QemuFunction {
         ram: Arc<Ram>,
     ) -> Result<Self, BridgeError> {
         let vectors = Vectors::default();
-        let live = Some(Live::start(&config, &device, ram.file(), &vectors)?);
+        let live = Some(Live::start(&config, &device, ram.file(), &vectors, None)?);
         Ok(QemuFunction {
             config,
             device,
@@ -66,6 +67,18 @@ impl QemuFunction {
         self.live.as_mut().map(|live| &mut live.qemu)
     }
 
+    /// Its QEMU, to look at it: what clients wrote to video memory is there. `None` without power.
+    ///
+    /// # Errors
+    /// When QEMU is gone.
+    pub fn look(&mut self) -> Result<Option<&mut Qemu>, BridgeError> {
+        let Some(live) = &mut self.live else {
+            return Ok(None);
+        };
+        live.show()?;
+        Ok(Some(&mut live.qemu))
+    }
+
     /// Takes the power away; accesses fail until [`Self::power_on`].
     pub fn power_off(&mut self) {
         self.live = None;
@@ -79,10 +92,8 @@ impl QemuFunction {
         if self.live.as_ref().is_some_and(|live| live.qemu.is_alive()) {
             return Ok(());
         }
-        self.live = None;
-        let (config, device) = (&self.config, &self.device);
-        self.live = Some(Live::start(config, device, self.ram.file(), &self.vectors)?);
-        self.arm()
+        self.power_off();
+        self.start_with(None)
     }
 
     fn try_reset(&mut self) -> Result<(), BridgeError> {
@@ -99,8 +110,17 @@ impl QemuFunction {
                 ),
             }
         }
+        // Clients have it mapped.
+        let video = self.live.as_ref().and_then(|live| live.video().cloned());
         self.power_off();
-        self.power_on()
+        self.start_with(video)
+    }
+
+    fn start_with(&mut self, video: Option<VideoMemory>) -> Result<(), BridgeError> {
+        let (config, device, ram) = (&self.config, &self.device, self.ram.file());
+        let live = Live::start(config, device, ram, &self.vectors, video.as_ref())?;
+        self.live = Some(live);
+        self.arm()
     }
 
     /// Lets the device signal what its client has eventfds for, and nothing else.

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A device with power: its QEMU process, where its BARs are, and how each is reached.
 
-use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use crate::function::{RegionInfo, RegionMmap};
@@ -17,7 +15,7 @@ use super::qtest::{Space, Width};
 use super::reset::{Completion, DispiRegisters, machine_reset};
 use super::shadow::Shadow;
 use super::topology::{self, Bar, Function, Kind};
-use super::vram;
+use super::vram::{self, VideoMemory};
 
 /// PCI Express capability: what has it, has 4096 bytes of configuration space.
 const CAP_EXPRESS: u8 = 0x10;
@@ -28,8 +26,8 @@ const COMMAND: usize = 4;
 enum Backing {
     /// Registers: one access after the other through qtest.
     Registers(Space),
-    /// RAM at this address of the QEMU process, and its file when that is shared.
-    Ram(u64, Option<(Arc<OwnedFd>, u64)>),
+    /// Video memory, whose copy is at this address of the QEMU process.
+    Video(VideoMemory, u64),
 }
 
 /// A BAR and the way to it.
@@ -42,12 +40,12 @@ pub(super) struct Region {
 impl Region {
     pub(super) fn info(&self) -> RegionInfo {
         let mmap = match &self.backing {
-            Backing::Ram(_, Some((file, offset))) => Some(RegionMmap {
-                file: Arc::clone(file),
-                offset: *offset,
+            Backing::Video(video, _) => Some(RegionMmap {
+                file: Arc::clone(video.file()),
+                offset: 0,
                 sparse: Vec::new(),
             }),
-            _ => None,
+            Backing::Registers(_) => None,
         };
         RegionInfo {
             size: self.bar.size,
@@ -74,12 +72,14 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Powers the device up and does what firmware would.
+    /// Powers the device up and does what firmware would. `video` is the video memory it had
+    /// before, if that is to be kept.
     pub(super) fn start(
         config: &QemuConfig,
         device: &QemuDevice,
         ram: &OwnedFd,
         vectors: &Vectors,
+        video: Option<&VideoMemory>,
     ) -> Result<Self, BridgeError> {
         let vectors = sends_messages(&device.model).then(|| Arc::clone(vectors));
         let mut qemu = Qemu::start(config, device, ram, vectors)?;
@@ -92,7 +92,7 @@ impl Live {
         topology::program(&mut qemu.qtest, &bars)?;
         let mut regions = Vec::new();
         for bar in &bars {
-            let backing = find_backing(&mut qemu, bar)?;
+            let backing = find_backing(&mut qemu, bar, &device.model, video)?;
             let bar = bar.clone();
             regions.push(Region { bar, backing });
         }
@@ -182,6 +182,26 @@ impl Live {
         Ok(())
     }
 
+    /// The video memory, if it is a display's.
+    pub(super) fn video(&self) -> Option<&VideoMemory> {
+        self.regions
+            .iter()
+            .find_map(|region| match &region.backing {
+                Backing::Video(video, _) => Some(video),
+                Backing::Registers(_) => None,
+            })
+    }
+
+    /// Brings QEMU's copy of video memory up to date.
+    pub(super) fn show(&self) -> Result<(), BridgeError> {
+        for region in &self.regions {
+            if let Backing::Video(video, address) = &region.backing {
+                video.show(&self.qemu.memory, *address)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Lets the device send its messages, or stops it. `wanted` tells which MSI-X vectors.
     pub(super) fn arm(
         &mut self,
@@ -212,10 +232,9 @@ impl Live {
             return Ok(());
         }
         let address = region.bar.address + offset;
-        match region.backing {
-            Backing::Ram(base, _) => (self.qemu.memory.read_exact_at(data, base + offset))
-                .map_err(BridgeError::io("reading QEMU's video memory")),
-            Backing::Registers(space) if region.bar.kind == Kind::Rom => {
+        match &region.backing {
+            Backing::Video(video, _) => video.read(offset, data),
+            &Backing::Registers(space) if region.bar.kind == Kind::Rom => {
                 let qtest = &mut self.qemu.qtest;
                 let register = region.bar.register();
                 let base = region.bar.address.to_le_bytes();
@@ -225,7 +244,7 @@ impl Live {
                 topology::config_write(qtest, Function::Device, register, &base[..4])?;
                 result
             }
-            Backing::Registers(space) => {
+            &Backing::Registers(space) => {
                 (self.qemu.qtest).read(space, address, data, widest(space, data.len()))
             }
         }
@@ -245,10 +264,9 @@ impl Live {
             return Ok(());
         }
         let address = region.bar.address + offset;
-        match region.backing {
-            Backing::Ram(base, _) => (self.qemu.memory.write_all_at(data, base + offset))
-                .map_err(BridgeError::io("writing QEMU's video memory")),
-            Backing::Registers(space) => {
+        match &region.backing {
+            Backing::Video(video, _) => video.write(offset, data),
+            &Backing::Registers(space) => {
                 (self.qemu.qtest).write(space, address, data, widest(space, data.len()))
             }
         }
@@ -264,12 +282,17 @@ fn widest(space: Space, length: usize) -> Width {
     }
 }
 
-fn find_backing(qemu: &mut Qemu, bar: &Bar) -> Result<Backing, BridgeError> {
-    match bar.kind {
-        Kind::Port => return Ok(Backing::Registers(Space::Port)),
-        // Not decoded yet, and read at most once.
-        Kind::Rom => return Ok(Backing::Registers(Space::Memory)),
-        Kind::Memory32 | Kind::Memory64 => {}
+fn find_backing(
+    qemu: &mut Qemu,
+    bar: &Bar,
+    model: &str,
+    video: Option<&VideoMemory>,
+) -> Result<Backing, BridgeError> {
+    if bar.kind == Kind::Port {
+        return Ok(Backing::Registers(Space::Port));
+    }
+    if bar.kind == Kind::Rom || !vram::only_reads(model) {
+        return Ok(Backing::Registers(Space::Memory));
     }
     let mut address_of = |guest: u64| -> Result<Option<u64>, BridgeError> {
         let text = qemu.qmp.human(&format!("gpa2hva {guest:#x}"))?;
@@ -283,9 +306,11 @@ fn find_backing(qemu: &mut Qemu, bar: &Bar) -> Result<Backing, BridgeError> {
     if last.wrapping_sub(first) != bar.size - 1 {
         return Ok(Backing::Registers(Space::Memory));
     }
-    let shared = vram::shared_file(qemu.pid(), first, bar.size)?;
-    let shared = shared.map(|(file, offset): (File, u64)| (Arc::new(file.into()), offset));
-    Ok(Backing::Ram(first, shared))
+    let video = match video.filter(|video| video.size() == bar.size) {
+        Some(video) => video.clone(),
+        None => VideoMemory::new(bar.size)?,
+    };
+    Ok(Backing::Video(video, first))
 }
 
 /// The way to the device and to the doorbell.

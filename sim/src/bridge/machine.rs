@@ -19,7 +19,6 @@ use super::error::BridgeError;
 use super::function::QemuFunction;
 use super::ram::Ram;
 use super::screen;
-use super::version;
 
 /// A device and the server that offers it.
 #[derive(Debug)]
@@ -53,10 +52,8 @@ impl QemuMachine {
     /// When the configuration is wrong, a QEMU does not start, or a socket can't be made.
     pub fn start(config: &QemuConfig, directory: &Path) -> Result<Self, BridgeError> {
         config.check()?;
-        let mut config = config.clone();
-        config.share_video_memory = version::shares_video_memory(&config.program)?;
         let ram = Arc::new(Ram::new(config.memory_mib)?);
-        let config = Arc::new(config);
+        let config = Arc::new(config.clone());
         let mut machine = QemuMachine {
             directory: directory.to_owned(),
             slots: BTreeMap::new(),
@@ -174,7 +171,7 @@ impl QemuMachine {
         arguments: Value,
     ) -> Result<Value, BridgeError> {
         let mut function = lock(&self.slot(address)?.function);
-        let qemu = function.qemu().ok_or_else(|| unplugged(address))?;
+        let qemu = function.look()?.ok_or_else(|| unplugged(address))?;
         qemu.qmp.execute(command, arguments)
     }
 
@@ -200,7 +197,7 @@ impl Drop for QemuMachine {
 /// When it has no power or no monitor, or QEMU does not answer.
 pub fn screenshot(function: &mut QemuFunction) -> Result<Picture, BridgeError> {
     let address = function.device().address;
-    let qemu = function.qemu().ok_or_else(|| unplugged(address))?;
+    let qemu = function.look()?.ok_or_else(|| unplugged(address))?;
     let path = qemu.scratch("screen.ppm");
     let arguments = json!({ "filename": path.display().to_string() });
     qemu.qmp.execute("screendump", arguments)?;

@@ -10,7 +10,7 @@
 //! sockets), [`function`] (one device as a [`crate::function::PciFunction`]), `live` (it, while it
 //! has power), then what they stand on: [`process`], [`qtest`], [`qmp`], [`topology`], [`shadow`],
 //! [`vram`], [`ram`],
-//! [`reset`], [`messages`], [`doorbell`], [`version`]; [`control`] answers its owner.
+//! [`reset`], [`messages`], [`doorbell`]; [`control`] answers its owner.
 
 pub mod config;
 pub mod control;
@@ -29,7 +29,6 @@ pub mod reset;
 pub mod screen;
 pub mod shadow;
 pub mod topology;
-pub mod version;
 pub mod vram;
 
 pub use config::{QemuConfig, QemuDevice};

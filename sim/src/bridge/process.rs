@@ -290,17 +290,11 @@ fn arguments(
     // QEMU opens the memory by its name in this process, which spares it a file system.
     let ram = format!("/proc/{}/fd/{}", std::process::id(), ram.as_raw_fd());
     let at = |name: &str| directory.join(name).display().to_string();
-    // An option that older QEMUs don't know.
-    let share = if config.share_video_memory {
-        ",aux-ram-share=on"
-    } else {
-        ""
-    };
     let text = [
         "-accel",
         "tcg,tb-size=1",
         "-machine",
-        &format!("q35,memory-backend=ram{share}"),
+        "q35,memory-backend=ram",
         "-m",
         &format!("{memory}M"),
         "-object",

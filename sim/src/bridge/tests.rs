@@ -2,15 +2,16 @@
 //! The bridge against QEMU itself, which must be installed.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
+use driver_sys::Mapping;
 use serde_json::json;
 
 use super::config::{QemuConfig, QemuDevice};
 use super::function::QemuFunction;
+use super::machine;
 use super::ram::Ram;
-use super::{machine, version, vram};
 use crate::function::{
     DmaProt, IRQ_MSI, IRQ_MSIX, PciFunction, REGION_CONFIG, REGION_RAM, Refused,
 };
@@ -28,7 +29,6 @@ fn start(model: &str) -> QemuFunction {
         program: "qemu-system-x86_64".into(),
         memory_mib: 16,
         devices: vec![device.clone()],
-        share_video_memory: version::shares_video_memory("qemu-system-x86_64".as_ref()).unwrap(),
     };
     let ram = Arc::new(Ram::new(config.memory_mib).unwrap());
     QemuFunction::start(Arc::new(config), device, ram).unwrap()
@@ -144,6 +144,47 @@ fn pixels_written_are_the_pixels_shown() {
     let shown = shown(&mut function);
     for (at, pixel) in shown.chunks_exact(4).enumerate() {
         assert_eq!(pixel[..3], inverse[4 * at..4 * at + 3], "pixel {at}");
+    }
+}
+
+#[test]
+fn pixels_written_through_a_mapping_are_the_pixels_shown() {
+    for model in ["bochs-display", "VGA"] {
+        let mut function = start(model);
+        set_mode(&mut function);
+        if model == "VGA" {
+            // Unblank: miscellaneous output, then the attribute controller's palette source.
+            function.region_write(2, 0x402, &[1]).unwrap();
+            function.region_read(2, 0x41a, &mut [0]).unwrap();
+            function.region_write(2, 0x400, &[0x20]).unwrap();
+        }
+        let video = function.region(0).mmap.unwrap();
+        let length = function.region(0).size as usize;
+        let mapping = Mapping::new(video.file.as_fd(), video.offset, length).unwrap();
+        let picture = picture();
+        for shift in [0, 7] {
+            let mut picture = picture.clone();
+            picture.rotate_left(4 * shift);
+            mapping.write_slice(0, &picture).unwrap();
+            assert_eq!(shown(&mut function), picture, "{model}");
+        }
+        // The mapping and the trapped accesses are the same memory.
+        function.region_write(0, 4, &[1, 2, 3, 4]).unwrap();
+        let mut read = [0; 4];
+        mapping.read_slice(4, &mut read).unwrap();
+        assert_eq!(read, [1, 2, 3, 4]);
+        // A second page of video memory, shown by moving the screen (Y offset).
+        let page = usize::from(WIDTH) * usize::from(HEIGHT) * 4;
+        mapping.write_slice(page, &picture).unwrap();
+        set_dispi(&mut function, 9, HEIGHT);
+        assert_eq!(shown(&mut function), picture, "{model}");
+        // Neither a reset nor QEMU's death takes it away.
+        let qemu = function.qemu().unwrap();
+        let _ = qemu.qmp.execute("quit", json!(null));
+        function.reset().unwrap();
+        mapping.write_slice(0, &[5, 6, 7, 8]).unwrap();
+        function.region_read(0, 0, &mut read).unwrap();
+        assert_eq!(read, [5, 6, 7, 8]);
     }
 }
 
@@ -329,7 +370,6 @@ fn a_refused_model_is_reported_in_qemus_words() {
         program: "qemu-system-x86_64".into(),
         memory_mib: 16,
         devices: Vec::new(),
-        share_video_memory: false,
     };
     let device = QemuDevice {
         model: "no-such-model".into(),
@@ -346,22 +386,4 @@ fn a_refused_model_is_reported_in_qemus_words() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("no-such-qemu"), "{error}");
-}
-
-/// Newer QEMUs can share video memory; guest RAM is shared in every one.
-#[test]
-fn shared_memory_of_qemu_is_found_and_private_memory_is_not() {
-    let mut function = start("bochs-display");
-    let bar0 = u64::from(config32(&mut function, 0x10) & !0xf);
-    let bar0_shared = function.region(0).mmap.is_some();
-    let qemu = function.qemu().unwrap();
-    let mut address = |guest: u64| {
-        let text = qemu.qmp.human(&format!("gpa2hva {guest:#x}")).unwrap();
-        vram::parse_gpa2hva(&text).unwrap()
-    };
-    let (ram, video) = (address(0x10_0000), address(bar0));
-    let found = vram::shared_file(qemu.pid(), ram, 0x1000).unwrap();
-    assert_eq!(found.unwrap().1, 0x10_0000);
-    let found = vram::shared_file(qemu.pid(), video, 0x1000).unwrap();
-    assert_eq!(found.is_some(), bar0_shared);
 }

@@ -1,15 +1,135 @@
 // SPDX-License-Identifier: MIT
-//! Video memory and other RAM of a device: where it is inside QEMU, and whether it can be shared.
+//! Video memory, mapped by clients and shown by QEMU.
 //!
-//! QEMU 7.2 has no option that puts a device's video memory into a file: it is anonymous private
-//! memory of the QEMU process. The bridge then reads and writes it through `/proc/PID/mem` at the
-//! address that the monitor's `gpa2hva` tells (1 ms for 3 MB, against 68 ms through qtest), and
-//! clients can't map the BAR. From QEMU 10.0 on, `-machine aux-ram-share=on` makes it shared
-//! memory of a file; the bridge sees that in `/proc/PID/maps` and lets clients map the BAR.
+//! QEMU 7.2 has no option that puts a device's video memory into a file: it is private memory of
+//! the QEMU process, which nobody else can map. So a display's video memory is a file of the
+//! bridge, which clients map, and QEMU's copy is brought up to date whenever somebody looks:
+//! before a screenshot, and before any other command of the monitor. Nobody can see the
+//! difference, since all looking goes through the bridge, QEMU has no window, and these models
+//! only ever read their video memory. For models that write it too, this would be wrong; their
+//! BARs go through qtest, access by access.
+//!
+//! The copy goes through `/proc/PID/mem` at the address that the monitor's `gpa2hva` tells: 1 ms
+//! for 3 MB, against 68 ms through qtest. QEMU does not learn which pages are dirty, and need
+//! not: in 15, 16, 24 and 32 bits per pixel a screenshot reads video memory itself.
 
 use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use rustix::fs::{MemfdFlags, SealFlags};
 
 use super::error::BridgeError;
+
+/// How much is copied at once.
+const CHUNK: usize = 1 << 20;
+
+/// Whether QEMU's `model` has video memory that it only ever reads.
+#[must_use]
+pub fn only_reads(model: &str) -> bool {
+    matches!(model, "bochs-display" | "VGA" | "secondary-vga")
+}
+
+/// A display's video memory.
+#[derive(Debug, Clone)]
+pub struct VideoMemory {
+    file: Arc<OwnedFd>,
+    size: u64,
+}
+
+impl VideoMemory {
+    /// Makes `size` bytes of it, all zero, and seals the size.
+    ///
+    /// # Errors
+    /// When the system refuses so much.
+    pub fn new(size: u64) -> Result<Self, BridgeError> {
+        let make = || {
+            let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+            let file = rustix::fs::memfd_create("drvhost-qemu-vram", flags)?;
+            rustix::fs::ftruncate(&file, size)?;
+            let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+            rustix::fs::fcntl_add_seals(&file, seals)?;
+            Ok(file)
+        };
+        let error = |e: rustix::io::Errno| BridgeError::io("making video memory")(e.into());
+        Ok(VideoMemory {
+            file: Arc::new(make().map_err(error)?),
+            size,
+        })
+    }
+
+    /// The file that clients map.
+    #[must_use]
+    pub fn file(&self) -> &Arc<OwnedFd> {
+        &self.file
+    }
+
+    /// In bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads what lies within it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn read(&self, offset: u64, data: &mut [u8]) -> Result<(), BridgeError> {
+        let mut done = 0;
+        while done < data.len() {
+            let at = offset + done as u64;
+            match rustix::io::pread(&*self.file, &mut data[done..], at) {
+                Ok(0) => return Err(short("reading video memory")),
+                Ok(read) => done += read,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(BridgeError::io("reading video memory")(e.into())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what lies within it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&self, offset: u64, data: &[u8]) -> Result<(), BridgeError> {
+        let mut done = 0;
+        while done < data.len() {
+            let at = offset + done as u64;
+            match rustix::io::pwrite(&*self.file, &data[done..], at) {
+                Ok(0) => return Err(short("writing video memory")),
+                Ok(written) => done += written,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(BridgeError::io("writing video memory")(e.into())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the copy at `address` in a process's `memory` up to date.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn show(&self, memory: &File, address: u64) -> Result<(), BridgeError> {
+        let mut chunk = vec![0; CHUNK];
+        let mut at = 0;
+        while at < self.size {
+            let left = usize::try_from(self.size - at).unwrap_or(CHUNK);
+            let chunk = &mut chunk[..left.min(CHUNK)];
+            self.read(at, chunk)?;
+            memory
+                .write_all_at(chunk, address + at)
+                .map_err(BridgeError::io("writing QEMU's video memory"))?;
+            at += chunk.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+fn short(doing: &str) -> BridgeError {
+    BridgeError::io(doing)(std::io::ErrorKind::UnexpectedEof.into())
+}
 
 /// Reads what `gpa2hva` prints for an address in RAM:
 /// `Host virtual address for 0xe0000000 (bochs-display-vram) is 0x7f7510800000`.
@@ -20,64 +140,6 @@ pub fn parse_gpa2hva(text: &str) -> Option<u64> {
         return None;
     }
     u64::from_str_radix(address, 16).ok()
-}
-
-/// One line of `/proc/PID/maps`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mapping {
-    /// First address.
-    pub start: u64,
-    /// First address after it.
-    pub end: u64,
-    /// Whether writes reach the file.
-    pub shared: bool,
-    /// Where it starts in its file.
-    pub offset: u64,
-}
-
-/// Reads one line of `/proc/PID/maps` (format: proc(5)).
-#[must_use]
-pub fn parse_mapping(line: &str) -> Option<Mapping> {
-    let mut words = line.split_ascii_whitespace();
-    let (start, end) = words.next()?.split_once('-')?;
-    let flags = words.next()?;
-    let offset = words.next()?;
-    let number = |text| u64::from_str_radix(text, 16).ok();
-    let mapping = Mapping {
-        start: number(start)?,
-        end: number(end)?,
-        shared: flags.as_bytes().get(3) == Some(&b's'),
-        offset: number(offset)?,
-    };
-    (mapping.start < mapping.end).then_some(mapping)
-}
-
-/// The file behind `size` bytes at `address` in process `pid`, and where they start in it;
-/// `None` when they are private memory, or not in one mapping.
-///
-/// # Errors
-/// When the process's tables can't be read or the file can't be opened.
-pub fn shared_file(pid: u32, address: u64, size: u64) -> Result<Option<(File, u64)>, BridgeError> {
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))
-        .map_err(BridgeError::io("reading QEMU's memory map"))?;
-    let end = address.saturating_add(size);
-    let mapping = maps
-        .lines()
-        .filter_map(parse_mapping)
-        .find(|m| m.start <= address && end <= m.end);
-    let Some(mapping) = mapping.filter(|m| m.shared) else {
-        return Ok(None);
-    };
-    let path = format!(
-        "/proc/{pid}/map_files/{:x}-{:x}",
-        mapping.start, mapping.end
-    );
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(BridgeError::io("opening QEMU's shared video memory"))?;
-    Ok(Some((file, mapping.offset + (address - mapping.start))))
 }
 
 #[cfg(test)]
@@ -100,33 +162,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn mappings() {
-        let line = "7f00-8000 rw-s 00001000 00:01 2049 /memfd:x (deleted)";
-        let expected = Mapping {
-            start: 0x7f00,
-            end: 0x8000,
-            shared: true,
-            offset: 0x1000,
-        };
-        assert_eq!(parse_mapping(line), Some(expected));
-        assert!(!parse_mapping("7f00-8000 rw-p 0 00:00 0").unwrap().shared);
-        for text in [
-            "",
-            "8000-7f00 rw-s 0 0 0",
-            "x-y rw-s 0",
-            "7f00-8000",
-            "7f00-8000 rw-s",
-        ] {
-            assert_eq!(parse_mapping(text), None, "{text}");
-        }
-    }
-
     proptest::proptest! {
         #[test]
-        fn any_text_is_parsed_or_refused(text in "(Host virtual address for )?[ -~]{0,40}( is 0x[0-9a-f]{0,20})?") {
+        fn any_text_is_parsed_or_refused(
+            text in "(Host virtual address for )?[ -~]{0,40}( is 0x[0-9a-f]{0,20})?"
+        ) {
             let _ = parse_gpa2hva(&text);
-            let _ = parse_mapping(&text);
         }
     }
 }
