@@ -3,7 +3,9 @@
 //!
 //! Read in this order:
 //! * [`uapi`]: the structs, numbers and names that programs know;
-//! * [`wire`]: how a call travels: the table of all core ioctls, and both ends of the codec.
+//! * [`wire`]: how a call travels: the table of all core ioctls, and both ends of the codec;
+//! * [`edid`]: what a monitor says of itself, and the modes that follow.
 
+pub mod edid;
 pub mod uapi;
 pub mod wire;
