@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::control::{Command, written};
 
 use super::machine::QemuMachine;
+use super::vram;
 
 /// Which device a request is about, if it is about one.
 #[must_use]
@@ -37,6 +38,7 @@ pub fn describe(machine: &QemuMachine, device: PciAddress) -> Result<Value, Stri
         "plugged": known.clients.is_some(),
         "clients": known.clients.unwrap_or(0),
         "fault": null,
+        "monitor": known.model.starts_with("virtio-gpu") || vram::only_reads(&known.model),
         "mode": mode,
     }))
 }
