@@ -128,16 +128,23 @@ pub fn encode(
     let head = buffer
         .get_mut(..call.len)
         .ok_or(EncodeError::TooSmall(call.len))?;
-    let Some(descriptor) = descriptor else {
-        head.fill(0);
-        memory.read(address, &mut head[..call.in_size])?;
+    let known = call.in_size.min(descriptor.map_or(size, Descriptor::size));
+    let pointers = descriptor.filter(|d| !d.is_plain());
+    let argument = match pointers {
+        Some(_) => &mut call.argument[..],
+        None => &mut *head,
+    };
+    let (given, rest) = argument.split_at_mut(known);
+    if known > 0 {
+        memory.read(address, given)?;
+    }
+    rest.fill(0);
+    if call.in_size > known {
+        check_readable(memory, address, known..call.in_size)?;
+    }
+    let Some(descriptor) = pointers else {
         return Ok(call);
     };
-    let known = call.in_size.min(descriptor.size());
-    if known > 0 {
-        memory.read(address, &mut call.argument[..known])?;
-    }
-    check_readable(memory, address, known..call.in_size)?;
     descriptor.gather(&call.argument, head);
     for (index, array) in descriptor.arrays.iter().enumerate() {
         encode_array(&mut call, descriptor, index, array, memory, buffer)?;
@@ -225,25 +232,24 @@ pub fn finish(
         0.. => Ok(result),
         _ => Err(i32::try_from(result.unsigned_abs()).map_or(Errno::EIO, Errno)),
     };
-    let Some(descriptor) = call.descriptor else {
-        memory.write(call.address, &reply[..call.out_size])?;
-        return result;
-    };
-    let mut argument = call.argument;
-    descriptor.scatter(reply, &mut argument);
-    let arrays = match result {
-        Ok(_) => finish_arrays(call, descriptor, &argument, reply, memory),
-        Err(_) => Ok(()),
-    };
-    for array in descriptor.arrays {
-        if let (Flow::Unused, Count::Field { offset, width }) = (array.flow, array.count) {
-            let field = offset..offset + width;
-            argument[field.clone()].copy_from_slice(&call.argument[field]);
+    let size = call.descriptor.map_or(call.out_size, Descriptor::size);
+    let known = call.out_size.min(size);
+    let mut arrays = Ok(());
+    let mut argument;
+    let answer: &[u8] = match call.descriptor.filter(|d| !d.is_plain()) {
+        Some(descriptor) => {
+            argument = call.argument;
+            descriptor.scatter(reply, &mut argument);
+            if result.is_ok() {
+                arrays = finish_arrays(call, descriptor, &argument, reply, memory);
+            }
+            restore_unused(call, descriptor, &mut argument);
+            &argument
         }
-    }
-    let known = call.out_size.min(descriptor.size());
+        None => reply,
+    };
     if known > 0 {
-        memory.write(call.address, &argument[..known])?;
+        memory.write(call.address, &answer[..known])?;
     }
     if call.in_size == 0 {
         // Linux answers a longer struct that it never read with zeros.
@@ -251,6 +257,16 @@ pub fn finish(
     }
     arrays?;
     result
+}
+
+/// Puts back the counts of arrays that were not sent.
+fn restore_unused(call: &Call, descriptor: &Descriptor, argument: &mut [u8; MAX_ARGUMENT]) {
+    for array in descriptor.arrays {
+        if let (Flow::Unused, Count::Field { offset, width }) = (array.flow, array.count) {
+            let field = offset..offset + width;
+            argument[field.clone()].copy_from_slice(&call.argument[field]);
+        }
+    }
 }
 
 /// Writes the output arrays: as many elements as Linux would, judged by the answer's counts.
@@ -315,7 +331,7 @@ fn check_readable(
     address: u64,
     range: core::ops::Range<usize>,
 ) -> Result<(), Errno> {
-    let mut scratch = [0; MAX_ARGUMENT];
+    let mut scratch = [0; 256];
     let mut at = range.start;
     while at < range.end {
         let len = scratch.len().min(range.end - at);
@@ -331,7 +347,7 @@ fn write_zeros(
     address: u64,
     range: core::ops::Range<usize>,
 ) -> Result<(), Errno> {
-    let zeros = [0; MAX_ARGUMENT];
+    let zeros = [0; 256];
     let mut at = range.start;
     while at < range.end {
         let len = zeros.len().min(range.end - at);

@@ -137,6 +137,11 @@ impl Descriptor {
         ioctl::size(self.cmd)
     }
 
+    /// The struct has no pointers: the payload is the struct.
+    pub const fn is_plain(&self) -> bool {
+        self.fixed == self.size()
+    }
+
     /// Where a byte of the struct lies in the payload's fixed part. `None`: inside a pointer,
     /// padding, or past the end.
     pub const fn wire_offset(&self, offset: usize) -> Option<usize> {
@@ -217,7 +222,11 @@ impl Descriptor {
             fixed += len;
             i += 1;
         }
-        if end > size || size > MAX_ARGUMENT || self.arrays.len() > MAX_ARRAYS {
+        if end > size
+            || !self.is_plain() && size > MAX_ARGUMENT
+            || self.is_plain() && !self.arrays.is_empty()
+            || self.arrays.len() > MAX_ARRAYS
+        {
             return false;
         }
         let mut last = 0;

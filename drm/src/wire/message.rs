@@ -39,12 +39,10 @@ impl<B: AsRef<[u8]>> Message<B> {
         if bytes.len() > MAX_PAYLOAD {
             return Err(Errno::E2BIG);
         }
-        let Some(descriptor) = message.descriptor else {
-            return if bytes.len() == ioctl::size(cmd) {
-                Ok(message)
-            } else {
-                Err(Errno::EINVAL)
-            };
+        let Some(descriptor) = message.descriptor.filter(|d| !d.is_plain()) else {
+            let size = message.descriptor.map_or(ioctl::size(cmd), |d| d.fixed);
+            let fits = bytes.len() == size;
+            return fits.then_some(message).ok_or(Errno::EINVAL);
         };
         let fixed = bytes.get(..descriptor.fixed).ok_or(Errno::EINVAL)?;
         descriptor.scatter(fixed, &mut message.argument);
@@ -76,8 +74,8 @@ impl<B: AsRef<[u8]>> Message<B> {
     /// The struct's bytes, with null pointers.
     pub fn argument_bytes(&self) -> &[u8] {
         match self.descriptor {
-            Some(descriptor) => &self.argument[..descriptor.size()],
-            None => self.payload.as_ref(),
+            Some(descriptor) if !descriptor.is_plain() => &self.argument[..descriptor.size()],
+            _ => self.payload.as_ref(),
         }
     }
 
@@ -133,12 +131,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Message<B> {
     /// little room there was.
     pub fn set_arg<T: Pod>(&mut self, value: &T) {
         match self.descriptor {
-            Some(descriptor) => {
+            Some(descriptor) if !descriptor.is_plain() => {
                 value.write_to(&mut self.argument[..descriptor.size()]);
                 let fixed = &mut self.payload.as_mut()[..descriptor.fixed];
                 descriptor.gather(&self.argument, fixed);
             }
-            None => value.write_to(self.payload.as_mut()),
+            _ => value.write_to(self.payload.as_mut()),
         }
     }
 

@@ -36,5 +36,5 @@ pub const MAX_PAYLOAD: usize = 1 << 20;
 /// No argument has more arrays.
 pub const MAX_ARRAYS: usize = 4;
 
-/// No core argument is longer, in bytes (`drm_stats` is 248).
-pub const MAX_ARGUMENT: usize = 256;
+/// No argument with pointers is longer, in bytes (`drm_mode_crtc`).
+pub const MAX_ARGUMENT: usize = 104;
