@@ -5,7 +5,7 @@ use super::Link;
 use crate::wire::message::ToWorker;
 use crate::wire::ops;
 use drvhost_abi::Errno;
-use drvhost_abi::tables::{MmapOut, ObjectRef, OpenArgs};
+use drvhost_abi::tables::{MmapOut, ObjectRef, OpenArgs, REQUEST_REPLAY};
 use drvhost_channel::ring::{self, Head};
 use drvhost_port::{Answer, CallError, Ioctl, Node, Worker};
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,12 +31,17 @@ impl Link {
         if shared.is_dead() {
             return Err(CallError::Died);
         }
-        let _call = shared.in_flight.begin(shared.config.clock.now());
+        let _call = shared.begin();
         let answer = shared
             .ring
             .call(head, objects, payload, &|| !shared.is_dead());
         match answer {
-            Ok((answer, objects)) => check(answer.result).map(|value| (value, answer, objects)),
+            Ok((answer, objects)) => {
+                if head.op == ops::IOCTL && head.flags & REQUEST_REPLAY == 0 {
+                    shared.answered.fetch_add(1, Ordering::Relaxed);
+                }
+                check(answer.result).map(|value| (value, answer, objects))
+            }
             Err(ring::CallError::TooLarge) => Err(CallError::Errno(Errno::E2BIG)),
             Err(ring::CallError::Gone) => {
                 // A worker that closes its ring and lives on serves nobody.
@@ -101,7 +106,7 @@ impl Worker for Link {
 
     fn serve(&self, args: &OpenArgs, ring: OwnedFd, events: OwnedFd) -> Result<(), CallError> {
         let shared = &self.shared;
-        let _call = shared.in_flight.begin(shared.config.clock.now());
+        let _call = shared.begin();
         let seq = {
             let mut state = shared.state();
             state.next_serve = state.next_serve.wrapping_add(1);
@@ -128,5 +133,8 @@ impl Worker for Link {
         self.shared
             .expected
             .fetch_add(change.into(), Ordering::Relaxed);
+        if change > 0 {
+            self.shared.stir();
+        }
     }
 }

@@ -53,6 +53,8 @@ pub struct Config {
     pub log_level: log::LevelFilter,
     /// Where they go.
     pub sink: Sink,
+    /// Told that something is expected of a worker after a quiet time ([`super::Link::rest`]).
+    pub busy: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Config {
@@ -64,6 +66,7 @@ impl Config {
             clock,
             limits: Limits::default(),
             log_level: log::max_level(),
+            busy: Arc::new(|| {}),
             sink: Arc::new(
                 |line| log::log!(target: "worker", line.level(), "{}: {}", line.target, line.text),
             ),

@@ -58,7 +58,7 @@ impl Link {
         }
         *self.plugin() = Some(plugin.clone());
         let config = &self.shared.config;
-        let _call = self.shared.in_flight.begin(config.clock.now());
+        let _call = self.shared.begin();
         let load = message::Load {
             name: plugin.name.clone(),
             kind: plugin.kind,
@@ -88,7 +88,7 @@ impl Link {
             return Err(LinkError::Order);
         }
         let address = binding.address.to_string();
-        let _call = shared.in_flight.begin(shared.config.clock.now());
+        let _call = shared.begin();
         let bind = message::Bind {
             address: address.clone(),
             ids: binding.ids,
@@ -163,6 +163,22 @@ impl Link {
     /// Whether the hang detector has anything to watch.
     pub fn is_watched(&self) -> bool {
         self.shared.expected.load(Ordering::Relaxed) > 0 || self.outstanding() > 0
+    }
+
+    /// Nothing is expected: the next call tells `Config::busy` again. `false` where something is
+    /// expected after all.
+    pub fn rest(&self) -> bool {
+        self.shared.stirred.store(false, Ordering::SeqCst);
+        if self.is_watched() {
+            self.shared.stirred.store(true, Ordering::SeqCst);
+            return false;
+        }
+        true
+    }
+
+    /// Ioctls of clients that the worker has answered; replayed ones do not count.
+    pub fn answered(&self) -> u64 {
+        self.shared.answered.load(Ordering::Relaxed)
     }
 
     /// Whether the worker hangs at `now`, with `limit`; both in nanoseconds of the config's

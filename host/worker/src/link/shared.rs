@@ -4,7 +4,7 @@
 use super::config::{Binding, Config, Loaded, LogLine};
 use super::error::LinkError;
 use super::exit::{Cause, Exit};
-use super::flight::InFlight;
+use super::flight::{Call, InFlight};
 use crate::wire::message::{self, MessageError, ToWorker};
 use crate::wire::progress::Progress;
 use crate::wire::recorder::Recorder;
@@ -13,7 +13,7 @@ use drvhost_port::Node;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Log lines that are kept for a crash report.
@@ -30,6 +30,10 @@ pub(super) struct Shared {
     pub(super) recorder: Recorder,
     pub(super) in_flight: InFlight,
     pub(super) expected: AtomicI64,
+    /// Ioctls of clients that were answered; replayed ones do not count.
+    pub(super) answered: AtomicU64,
+    /// Whether the watchdog was told that something is expected.
+    pub(super) stirred: AtomicBool,
     pub(super) dead: AtomicBool,
     pub(super) binding: OnceLock<Bound>,
     pub(super) nodes: OnceLock<Vec<Node>>,
@@ -87,6 +91,20 @@ impl Shared {
 
     pub(super) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
+    }
+
+    /// A call begins; it is over when the answer is dropped.
+    pub(super) fn begin(&self) -> Call<'_> {
+        let call = self.in_flight.begin(self.config.clock.now());
+        self.stir();
+        call
+    }
+
+    /// Something is expected of the worker: after a quiet time the watchdog has to know.
+    pub(super) fn stir(&self) {
+        if !self.stirred.load(Ordering::Relaxed) && !self.stirred.swap(true, Ordering::SeqCst) {
+            (self.config.busy)();
+        }
     }
 
     /// Sleeps until `look` finds something, or the worker has ended.

@@ -89,6 +89,8 @@ pub(super) fn spawn(config: &Config) -> Result<Link, LinkError> {
         recorder: ours_recorder,
         in_flight: InFlight::default(),
         expected: 0.into(),
+        answered: 0.into(),
+        stirred: false.into(),
         dead: false.into(),
         binding: OnceLock::new(),
         nodes: OnceLock::new(),
