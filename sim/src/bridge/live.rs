@@ -89,7 +89,7 @@ impl Live {
         }
         let mut bars = topology::find_bars(&mut qemu.qtest, &device.model)?;
         topology::place(&mut bars, &device.model)?;
-        topology::program(&mut qemu.qtest, &bars)?;
+        qemu.qtest.write_all(&topology::program(&bars))?;
         let mut regions = Vec::new();
         for bar in &bars {
             let backing = find_backing(&mut qemu, bar, &device.model, video)?;
@@ -132,15 +132,16 @@ impl Live {
 
     /// The bus reset and what `completion` adds to it; not [`Completion::PowerCycle`].
     pub(super) fn reset(&mut self, completion: Completion) -> Result<(), BridgeError> {
-        topology::secondary_bus_reset(&mut self.qemu.qtest)?;
+        let mut writes = topology::secondary_bus_reset();
         if completion == Completion::MachineReset {
+            self.qemu.qtest.write_all(&writes)?;
+            writes.clear();
             machine_reset(&mut self.qemu)?;
             open_buses(&mut self.qemu)?;
         }
-        topology::program(&mut self.qemu.qtest, &self.bars)?;
-        if let Some(registers) = &self.power_on {
-            registers.restore(&mut self.qemu)?;
-        }
+        writes.extend(topology::program(&self.bars));
+        writes.extend((self.power_on.iter()).flat_map(DispiRegisters::restore));
+        self.qemu.qtest.write_all(&writes)?;
         self.command = topology::DECODE;
         self.shadow = self.fresh_shadow.clone();
         Ok(())

@@ -8,10 +8,11 @@
 //!
 //! Reading order: [`config`] (what a machine file says), [`machine`] (a running machine and its
 //! sockets), [`function`] (one device as a [`crate::function::PciFunction`]), `live` (it, while it
-//! has power), then what they stand on: [`process`], [`qtest`], [`qmp`], [`topology`], [`shadow`],
+//! has power), then what they stand on: [`process`], [`qtest`] and [`access`], [`qmp`], [`topology`], [`shadow`],
 //! [`vram`], [`ram`],
 //! [`reset`], [`messages`], [`doorbell`]; [`control`] answers its owner.
 
+pub mod access;
 pub mod config;
 pub mod control;
 pub mod doorbell;

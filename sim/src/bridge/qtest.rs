@@ -7,10 +7,13 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+pub use super::access::{Space, Width, Write, writes};
+
+use super::access::pieces;
 use super::error::BridgeError;
 use super::lines::Lines;
 
@@ -72,62 +75,6 @@ pub fn parse_number(text: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
-/// How wide an access is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Width {
-    /// One byte.
-    Byte,
-    /// Two bytes.
-    Word,
-    /// Four bytes.
-    Long,
-    /// Eight bytes; memory only.
-    Quad,
-}
-
-impl Width {
-    /// In bytes.
-    #[must_use]
-    pub fn bytes(self) -> usize {
-        match self {
-            Width::Byte => 1,
-            Width::Word => 2,
-            Width::Long => 4,
-            Width::Quad => 8,
-        }
-    }
-
-    fn letter(self) -> char {
-        match self {
-            Width::Byte => 'b',
-            Width::Word => 'w',
-            Width::Long => 'l',
-            Width::Quad => 'q',
-        }
-    }
-
-    /// The widest access at `address` that is aligned and no longer than `left` or `most`.
-    #[must_use]
-    pub fn widest(address: u64, left: usize, most: Width) -> Width {
-        [Width::Quad, Width::Long, Width::Word]
-            .into_iter()
-            .find(|w| {
-                let bytes = w.bytes();
-                bytes <= most.bytes() && bytes <= left && address.is_multiple_of(bytes as u64)
-            })
-            .unwrap_or(Width::Byte)
-    }
-}
-
-/// Which address space an access goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Space {
-    /// Physical memory, MMIO included.
-    Memory,
-    /// x86 port I/O.
-    Port,
-}
-
 /// The client.
 #[derive(Debug)]
 pub struct Qtest {
@@ -185,11 +132,9 @@ impl Qtest {
                 let verb = if space == Space::Memory { "read" } else { "in" };
                 let _ = writeln!(text, "{verb}{} {at:#x}", width.letter());
             }
-            self.send(&text)?;
-            let doing = text.lines().next().unwrap_or_default().to_owned();
-            for &(at, width) in batch {
-                let answer = self.answer(&doing)?;
-                let value = parse_number(&answer).ok_or_else(|| self.nonsense(&doing, &answer))?;
+            for (answer, &(at, width)) in self.pipeline(&text)?.iter().zip(batch) {
+                let number = parse_number(answer);
+                let value = number.ok_or_else(|| self.nonsense("a read", answer))?;
                 let bytes = width.bytes();
                 data[at..at + bytes].copy_from_slice(&value.to_le_bytes()[..bytes]);
             }
@@ -208,28 +153,45 @@ impl Qtest {
         data: &[u8],
         most: Width,
     ) -> Result<(), BridgeError> {
-        let pieces = pieces(address, data.len(), most);
-        for batch in pieces.chunks(PIPELINE) {
+        self.write_all(&writes(space, address, data, most))
+    }
+
+    /// Carries writes out in their order, many per round trip.
+    ///
+    /// # Errors
+    /// As [`Self::command`]; the writes after a refused one may have been carried out.
+    pub fn write_all(&mut self, writes: &[Write]) -> Result<(), BridgeError> {
+        for batch in writes.chunks(PIPELINE) {
             let mut text = String::new();
-            for &(at, width) in batch {
-                let mut value = [0u8; 8];
-                value[..width.bytes()].copy_from_slice(&data[at..at + width.bytes()]);
-                let value = u64::from_le_bytes(value);
-                let at = address + at as u64;
+            for write in batch {
+                let space = write.space;
                 let verb = if space == Space::Memory {
                     "write"
                 } else {
                     "out"
                 };
-                let _ = writeln!(text, "{verb}{} {at:#x} {value:#x}", width.letter());
+                let (letter, at, value) = (write.width.letter(), write.address, write.value);
+                let _ = writeln!(text, "{verb}{letter} {at:#x} {value:#x}");
             }
-            self.send(&text)?;
-            let doing = text.lines().next().unwrap_or_default().to_owned();
-            for _ in batch {
-                self.answer(&doing)?;
-            }
+            self.pipeline(&text)?;
         }
         Ok(())
+    }
+
+    /// Sends several commands at once and returns all their answers.
+    fn pipeline(&mut self, text: &str) -> Result<Vec<String>, BridgeError> {
+        self.send(text)?;
+        let mut answers = Vec::new();
+        let mut refused = None;
+        for command in text.lines() {
+            match self.answer(command) {
+                Ok(answer) => answers.push(answer),
+                // The answers to the others are on their way all the same.
+                Err(e @ BridgeError::Refused { .. }) => refused = refused.or(Some(e)),
+                Err(e) => return Err(e),
+            }
+        }
+        refused.map_or(Ok(answers), Err)
     }
 
     /// Writes a port.
@@ -293,18 +255,6 @@ impl Qtest {
             answer: answer.chars().take(200).collect(),
         }
     }
-}
-
-/// Cuts a range into aligned accesses: (offset from its start, width).
-fn pieces(address: u64, length: usize, most: Width) -> Vec<(usize, Width)> {
-    let mut pieces = Vec::with_capacity(length / most.bytes() + 4);
-    let mut at = 0;
-    while at < length {
-        let width = Width::widest(address + at as u64, length - at, most);
-        pieces.push((at, width));
-        at += width.bytes();
-    }
-    pieces
 }
 
 fn gone(doing: &str) -> BridgeError {
@@ -375,6 +325,24 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_in_a_pipeline_leaves_both_sides_in_step() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (&theirs)
+            .write_all(b"OK\nFAIL no\nIRQ raise 1\nOK\nOK 0x7\n")
+            .unwrap();
+        let mut qtest = Qtest::new(ours).unwrap();
+        let error = qtest
+            .write(Space::Memory, 0, &[0; 12], Width::Long)
+            .unwrap_err();
+        assert!(matches!(error, BridgeError::Refused { .. }), "{error}");
+        let mut byte = [0];
+        qtest
+            .read(Space::Memory, 0, &mut byte, Width::Long)
+            .unwrap();
+        assert_eq!(byte, [7]);
+    }
+
+    #[test]
     fn a_peer_that_talks_nonsense_or_leaves_is_reported_and_not_asked_again() {
         for answer in ["HELLO\n", "OK nothing\n", "OK 12", ""] {
             let (ours, theirs) = UnixStream::pair().unwrap();
@@ -403,20 +371,6 @@ mod tests {
         fn near_lines_are_parsed_or_refused(line in "(OK|IRQ|FAIL|ERR)?( (raise|lower|0x)?)?[ -~]{0,24}") {
             if let Some(Line::Ok(rest)) = parse_line(line.as_bytes()) {
                 let _ = parse_number(&rest);
-            }
-        }
-
-        #[test]
-        fn pieces_cover_a_range_once_and_are_aligned(address in 0u64..4096, length in 0usize..300) {
-            for most in [Width::Byte, Width::Word, Width::Long, Width::Quad] {
-                let mut next = 0;
-                for (at, width) in pieces(address, length, most) {
-                    proptest::prop_assert_eq!(at, next);
-                    proptest::prop_assert!((address + at as u64).is_multiple_of(width.bytes() as u64));
-                    proptest::prop_assert!(width.bytes() <= most.bytes());
-                    next += width.bytes();
-                }
-                proptest::prop_assert_eq!(next, length);
             }
         }
     }

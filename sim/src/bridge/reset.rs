@@ -15,7 +15,7 @@
 
 use super::error::BridgeError;
 use super::process::Qemu;
-use super::qtest::{Space, Width};
+use super::qtest::{self, Space, Width, Write};
 use super::topology::Bar;
 
 /// What has to follow a bus reset.
@@ -76,20 +76,21 @@ impl DispiRegisters {
         Ok(Some(DispiRegisters { base, values }))
     }
 
-    /// Writes them back, the display switched off first.
-    ///
-    /// # Errors
-    /// When QEMU does not answer.
-    pub fn restore(&self, qemu: &mut Qemu) -> Result<(), BridgeError> {
+    /// The writes that put them back, the display switched off first.
+    #[must_use]
+    pub fn restore(&self) -> Vec<Write> {
         let at = self.base + DISPI;
         let enable = at + 2 * DISPI_ENABLE as u64;
-        qemu.qtest
-            .write(Space::Memory, enable, &[0, 0], Width::Word)?;
-        qemu.qtest
-            .write(Space::Memory, at, &self.values, Width::Word)?;
         let order = self.base + BYTE_ORDER;
-        qemu.qtest
-            .write(Space::Memory, order, &LITTLE_ENDIAN, Width::Long)
+        let mut writes = qtest::writes(Space::Memory, enable, &[0, 0], Width::Word);
+        writes.extend(qtest::writes(Space::Memory, at, &self.values, Width::Word));
+        writes.extend(qtest::writes(
+            Space::Memory,
+            order,
+            &LITTLE_ENDIAN,
+            Width::Long,
+        ));
+        writes
     }
 }
 

@@ -7,7 +7,7 @@
 //! ECAM base register: Intel's data sheet of the 82P965 north bridge family ("PCIEXBAR").
 
 use super::error::BridgeError;
-use super::qtest::{Qtest, Space, Width};
+use super::qtest::{self, Qtest, Space, Width, Write};
 
 /// Where the ECAM window is put: 256 MiB.
 const ECAM: u64 = 0xb000_0000;
@@ -108,8 +108,12 @@ pub fn config_write(
     offset: usize,
     data: &[u8],
 ) -> Result<(), BridgeError> {
+    qtest.write_all(&config_writes(function, offset, data))
+}
+
+fn config_writes(function: Function, offset: usize, data: &[u8]) -> Vec<Write> {
     let address = function.base() + offset as u64;
-    qtest.write(Space::Memory, address, data, Width::Long)
+    qtest::writes(Space::Memory, address, data, Width::Long)
 }
 
 fn read32(qtest: &mut Qtest, function: Function, offset: usize) -> Result<u32, BridgeError> {
@@ -229,43 +233,43 @@ pub fn place(bars: &mut [Bar], device: &str) -> Result<(), BridgeError> {
     Ok(())
 }
 
-/// Writes the port's windows and the BARs, and lets both decode: the state a driver finds. Bus
-/// mastering stays off on the device, so that a dead driver's transfers end with it.
-///
-/// # Errors
-/// When QEMU does not answer.
-pub fn program(qtest: &mut Qtest, bars: &[Bar]) -> Result<(), BridgeError> {
+/// The writes that give the port its windows and the device its BARs, and let both decode: the
+/// state a driver finds. Bus mastering stays off on the device, so that a dead driver's transfers
+/// end with it.
+#[must_use]
+pub fn program(bars: &[Bar]) -> Vec<Write> {
+    let mut writes = Vec::new();
+    let mut put = |function, offset, data: &[u8]| {
+        writes.extend(config_writes(function, offset, data));
+    };
+    let long = u32::to_le_bytes;
     // I/O 0xd000 to 0xdfff, and clear the error bits above it.
-    write32(qtest, Function::Port, 0x1c, 0xffff_d0d0)?;
+    put(Function::Port, 0x1c, &long(0xffff_d0d0));
     // Memory 0xc0000000 to 0xefffffff.
-    write32(qtest, Function::Port, 0x20, 0xeff0_c000)?;
+    put(Function::Port, 0x20, &long(0xeff0_c000));
     // The prefetchable window is closed: its base is above its limit.
-    write32(qtest, Function::Port, 0x24, 0x0000_fff0)?;
-    write32(qtest, Function::Port, 0x28, 0)?;
-    write32(qtest, Function::Port, 0x2c, 0)?;
-    config_write(qtest, Function::Port, 4, &7u16.to_le_bytes())?;
+    put(Function::Port, 0x24, &long(0x0000_fff0));
+    put(Function::Port, 0x28, &[0; 8]);
+    put(Function::Port, 4, &[7, 0]);
     for bar in bars {
         let bytes = bar.address.to_le_bytes();
         let length = if bar.kind == Kind::Memory64 { 8 } else { 4 };
-        config_write(qtest, Function::Device, bar.register(), &bytes[..length])?;
+        put(Function::Device, bar.register(), &bytes[..length]);
     }
-    config_write(qtest, Function::Device, 4, &[DECODE, 0])
+    put(Function::Device, 4, &[DECODE, 0]);
+    writes
 }
 
-/// Pulses the secondary bus reset of the root port (bridge control, bit 6).
-///
-/// # Errors
-/// When QEMU does not answer.
-pub fn secondary_bus_reset(qtest: &mut Qtest) -> Result<(), BridgeError> {
+/// The writes that pulse the secondary bus reset of the root port (bridge control, bit 6). All
+/// other bits of that register are 0, as after power-on.
+#[must_use]
+pub fn secondary_bus_reset() -> Vec<Write> {
     const CONTROL: usize = 0x3e;
-    const RESET: u16 = 1 << 6;
-    let mut control = [0; 2];
-    config_read(qtest, Function::Port, CONTROL, &mut control)?;
-    let control = u16::from_le_bytes(control) & !RESET;
-    for value in [control | RESET, control] {
-        config_write(qtest, Function::Port, CONTROL, &value.to_le_bytes())?;
-    }
-    Ok(())
+    const RESET: u8 = 1 << 6;
+    [RESET, 0]
+        .into_iter()
+        .flat_map(|control| config_writes(Function::Port, CONTROL, &[control, 0]))
+        .collect()
 }
 
 #[cfg(test)]
