@@ -71,6 +71,13 @@ impl Mapping {
         Ok(Mapping { ptr, len })
     }
 
+    /// Leaves the mapping out of children that this process forks.
+    pub fn keep_from_children(&self) -> Result<(), Errno> {
+        let advice = rustix::mm::Advice::LinuxDontFork;
+        // SAFETY: the mapping is ours; this process's own view does not change.
+        unsafe { rustix::mm::madvise(self.ptr.as_ptr().cast(), self.len, advice) }
+    }
+
     /// Start of the mapping, page-aligned.
     pub fn as_ptr(&self) -> *mut u8 {
         self.ptr.as_ptr()

@@ -92,6 +92,11 @@ impl Ring {
         })
     }
 
+    /// Keeps the mapping out of children that this process forks: a ring belongs to one process.
+    pub fn keep_from_children(&self) -> Result<(), Errno> {
+        self.map.keep_from_children()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slots
     }
