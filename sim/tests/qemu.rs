@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! QEMU's devices through driver-sys and the control commands. QEMU must be installed.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use std::path::{Path, PathBuf};
 
 use driver_sys::vfio_user::{Client, enumerate, socket_path};

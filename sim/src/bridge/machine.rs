@@ -2,6 +2,7 @@
 //! A running QEMU machine: its devices behind sockets, and what its owner can do with it.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +18,7 @@ use crate::server::{Server, SharedFunction, lock, serve};
 use super::config::QemuConfig;
 use super::error::BridgeError;
 use super::function::QemuFunction;
+use super::process::{memory_file, path_of};
 use super::ram::Ram;
 use super::screen;
 
@@ -198,10 +200,12 @@ impl Drop for QemuMachine {
 pub fn screenshot(function: &mut QemuFunction) -> Result<Picture, BridgeError> {
     let address = function.device().address;
     let qemu = function.look()?.ok_or_else(|| unplugged(address))?;
-    let path = qemu.scratch("screen.ppm");
-    let arguments = json!({ "filename": path.display().to_string() });
+    let mut file = memory_file("a screenshot")?;
+    let arguments = json!({ "filename": path_of(&file) });
     qemu.qmp.execute("screendump", arguments)?;
-    let ppm = std::fs::read(&path).map_err(BridgeError::io("reading QEMU's screendump"))?;
+    let mut ppm = Vec::new();
+    file.read_to_end(&mut ppm)
+        .map_err(BridgeError::io("reading QEMU's screendump"))?;
     screen::parse_ppm(&ppm).ok_or_else(|| BridgeError::Protocol {
         doing: "screendump".to_owned(),
         answer: format!("{} bytes that are no PPM picture", ppm.len()),

@@ -2,8 +2,9 @@
 //! One QEMU process: started, connected, and dead when its owner is.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,8 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, PidfdFlags, Signal};
-use tempfile::TempDir;
 
 use super::config::{QemuConfig, QemuDevice};
 use super::doorbell::{Doorbell, USABLE, Vectors};
@@ -69,16 +70,18 @@ impl Qemu {
         let (qtest, qmp, ivshmem) = (listen("qtest")?, listen("qmp")?, listen("ivshmem")?);
         std::fs::write(path("halt.bin"), halt_rom())
             .map_err(BridgeError::io("writing the halt ROM"))?;
-        let stderr =
-            File::create(path("stderr")).map_err(BridgeError::io("making a file for stderr"))?;
+        let stderr = memory_file("stderr")?;
+        let childs = stderr
+            .try_clone()
+            .map_err(BridgeError::io("making a file for stderr"))?;
         let mut command = Command::new(&config.program);
         command
             .args(arguments(config, device, ram, directory.path()))
             .args(vectors.iter().flat_map(|_| doorbell(directory.path())))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(stderr);
-        let process = Process::start(command, config.program.clone(), directory)?;
+            .stderr(childs);
+        let process = Process::start(command, config.program.clone(), stderr)?;
         let connect = || {
             // QEMU waits for what the doorbell is told before it does anything else.
             let doorbell = match vectors {
@@ -98,6 +101,9 @@ impl Qemu {
             },
             other => other,
         })?;
+        // Connected and loaded: from here on there is nothing in the file system that a bridge
+        // that is killed could leave behind.
+        drop(directory);
         let memory = File::options()
             .read(true)
             .write(true)
@@ -130,12 +136,6 @@ impl Qemu {
     pub fn stderr(&self) -> String {
         self.process.stderr()
     }
-
-    /// A name for a file that is gone with this QEMU.
-    #[must_use]
-    pub fn scratch(&self, name: &str) -> PathBuf {
-        self.process.directory.path().join(name)
-    }
 }
 
 /// The process alone: dropping it kills it and waits for it.
@@ -144,17 +144,17 @@ struct Process {
     pid: Pid,
     pidfd: OwnedFd,
     keeper: Option<JoinHandle<()>>,
-    directory: TempDir,
+    stderr: File,
 }
 
 impl Process {
-    fn start(command: Command, program: PathBuf, directory: TempDir) -> Result<Self, BridgeError> {
+    fn start(command: Command, program: PathBuf, stderr: File) -> Result<Self, BridgeError> {
         let (keeper, pid, pidfd) = keep(command, program)?;
         Ok(Process {
             pid,
             pidfd,
             keeper: Some(keeper),
-            directory,
+            stderr,
         })
     }
 
@@ -195,7 +195,7 @@ impl Process {
     }
 
     fn stderr(&self) -> String {
-        tail(&self.directory.path().join("stderr"))
+        tail(&self.stderr)
     }
 
     /// What it wrote to stderr until it ended, which it is about to do.
@@ -288,7 +288,7 @@ fn arguments(
 ) -> Vec<String> {
     let memory = config.memory_mib;
     // QEMU opens the memory by its name in this process, which spares it a file system.
-    let ram = format!("/proc/{}/fd/{}", std::process::id(), ram.as_raw_fd());
+    let ram = path_of(ram);
     let at = |name: &str| directory.join(name).display().to_string();
     let text = [
         "-accel",
@@ -333,13 +333,23 @@ fn doorbell(directory: &Path) -> [String; 4] {
     ]
 }
 
-fn tail(path: &Path) -> String {
+/// A file without a name, which another process opens by [`path_of`].
+pub(super) fn memory_file(name: &str) -> Result<File, BridgeError> {
+    rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)
+        .map(File::from)
+        .map_err(|e| BridgeError::io(format!("making a file for {name}"))(e.into()))
+}
+
+/// Where QEMU finds a file that only this process has open.
+pub(super) fn path_of(file: &impl AsRawFd) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
+}
+
+fn tail(file: &File) -> String {
     const MOST: u64 = 2000;
-    let mut bytes = Vec::new();
-    if let Ok(mut file) = File::open(path) {
-        let length = file.metadata().map_or(0, |m| m.len());
-        let _ = file.seek(SeekFrom::Start(length.saturating_sub(MOST)));
-        let _ = file.take(MOST).read_to_end(&mut bytes);
-    }
+    let length = file.metadata().map_or(0, |m| m.len());
+    let mut bytes = vec![0; usize::try_from(length.min(MOST)).unwrap_or(0)];
+    let read = file.read_at(&mut bytes, length.saturating_sub(MOST));
+    bytes.truncate(read.unwrap_or(0));
     String::from_utf8_lossy(&bytes).trim().to_owned()
 }
