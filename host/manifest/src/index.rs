@@ -5,11 +5,11 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::device::DeviceIds;
 use crate::ids::IdSet;
 use crate::manifest::Manifest;
 use crate::rule::{Rule, Specificity};
 use crate::store::Loaded;
+use driver_sys::PciIds;
 
 /// Rules that name more pairs of vendor and device than this are not worth as many entries.
 const MOST_PAIRS: usize = 4096;
@@ -92,7 +92,7 @@ impl Index {
     }
 
     /// The manifests that match, each once, in no particular order.
-    pub(crate) fn hits(&self, all: &[Arc<Loaded<Manifest>>], ids: &DeviceIds) -> Vec<Hit> {
+    pub(crate) fn hits(&self, all: &[Arc<Loaded<Manifest>>], ids: &PciIds) -> Vec<Hit> {
         let exact = self
             .exact
             .get(&(ids.vendor, ids.device))

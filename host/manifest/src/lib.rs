@@ -10,7 +10,7 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`device`], [`address`] | what a PCI function says it is, and where it is |
+//! | [`device`] | what a PCI function says it is, and where it is |
 //! | [`ids`], [`rule`] | sets of ids, and a rule that a device fits or not |
 //! | [`manifest`], [`policy`], [`access`] | what a manifest holds |
 //! | [`overrides`] | what an override holds |
@@ -21,7 +21,6 @@
 //! | [`mod@check`] | one file alone, for `drvhost manifest check` |
 
 pub mod access;
-pub mod address;
 pub mod check;
 pub mod device;
 pub mod diff;
@@ -40,11 +39,11 @@ pub mod select;
 pub mod store;
 
 pub use access::{Access, NodeAccess, Quotas};
-pub use address::Address;
 pub use check::{Checked, check};
-pub use device::{Device, DeviceIds};
+pub use device::Device;
 pub use diff::{Change, ChangeKind, Diff, diff};
 pub use document::Document;
+pub use driver_sys::{PciAddress, PciIds};
 pub use explain::Explanation;
 pub use ids::{IdRange, IdSet};
 pub use manifest::{Kind, Manifest};

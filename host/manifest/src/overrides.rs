@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::Address;
 use crate::device::Device;
 use crate::manifest::{BadManifest, check_driver, check_library, check_params};
 use crate::rule::Rule;
+use driver_sys::PciAddress;
 
 /// Applies to the devices that fit `address` and `ids`, whichever are given.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "RawOverride")]
 pub struct Override {
     /// The one device at this address.
-    pub address: Option<Address>,
+    pub address: Option<PciAddress>,
     /// Devices with these ids.
     pub ids: Option<Rule>,
     /// The driver to use, by the name in its manifest; no other one is tried then.
@@ -34,7 +34,7 @@ pub struct Override {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename = "Override")]
 struct RawOverride {
-    address: Option<Address>,
+    address: Option<PciAddress>,
     ids: Option<Rule>,
     driver: Option<String>,
     library: Option<String>,

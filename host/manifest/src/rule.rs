@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::DeviceIds;
 use crate::ids::IdSet;
+use driver_sys::PciIds;
 
 /// All 24 bits of a class code.
 pub const CLASS_MASK: u32 = 0x00ff_ffff;
@@ -152,13 +152,13 @@ impl Rule {
     ///
     /// # Errors
     /// The fields that differ, in the order of [`Specificity`].
-    pub fn fit(&self, ids: &DeviceIds) -> Result<Specificity, Vec<Mismatch>> {
+    pub fn fit(&self, ids: &PciIds) -> Result<Specificity, Vec<Mismatch>> {
         self.specificity(ids).ok_or_else(|| self.mismatches(ids))
     }
 
     /// How specifically the rule matches; `None` if it does not.
     #[must_use]
-    pub fn specificity(&self, ids: &DeviceIds) -> Option<Specificity> {
+    pub fn specificity(&self, ids: &PciIds) -> Option<Specificity> {
         let class = match self.class {
             Some(c) if ids.class & c.mask == c.code => c.mask.count_ones(),
             Some(_) => return None,
@@ -174,7 +174,7 @@ impl Rule {
         })
     }
 
-    fn mismatches(&self, ids: &DeviceIds) -> Vec<Mismatch> {
+    fn mismatches(&self, ids: &PciIds) -> Vec<Mismatch> {
         let sets = [
             ("vendor", &self.vendor, ids.vendor),
             ("device", &self.device, ids.device),

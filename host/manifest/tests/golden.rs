@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::Path;
 
-use drvhost_manifest::{Device, DeviceIds, Document, Manifest, Store, check};
+use drvhost_manifest::{Device, Document, Manifest, PciIds, Store, check};
 
 /// Files, each followed by `=> ` and what is said about it.
 const MESSAGES: &str = include_str!("golden/messages.txt");
@@ -118,12 +118,12 @@ fn an_explanation_goes_rule_by_rule() {
 
     let (store, problems) = Store::load(&[&drivers, &overrides]);
     assert!(problems.is_empty(), "{problems:?}");
-    let ids = DeviceIds {
+    let ids = PciIds {
         vendor: 0x1234,
         device: 0x1111,
         class: 0x03_8000,
         revision: 2,
-        ..DeviceIds::default()
+        ..PciIds::default()
     };
     let device = Device {
         address: "0000:00:02.0".parse().expect("address"),

@@ -13,8 +13,8 @@ use std::path::Path;
 use common::Dirs;
 use drvhost_manifest::rule::CLASS_MASK;
 use drvhost_manifest::{
-    Access, ClassMatch, Device, DeviceIds, Document, IdRange, IdSet, Kind, Manifest, MatchError,
-    NodeAccess, Override, Policy, Quotas, Restart, Rule,
+    Access, ClassMatch, Device, Document, IdRange, IdSet, Kind, Manifest, MatchError, NodeAccess,
+    Override, PciIds, Policy, Quotas, Restart, Rule,
 };
 use proptest::prelude::*;
 use ron::extensions::Extensions;
@@ -64,7 +64,7 @@ fn rule() -> impl Strategy<Value = Rule> {
         .prop_filter("a rule that can be meant", |rule| rule.validate().is_ok())
 }
 
-fn ids() -> impl Strategy<Value = DeviceIds> {
+fn ids() -> impl Strategy<Value = PciIds> {
     let class = prop_oneof![Just(0x03_0000), Just(0x03_8000), 0..=CLASS_MASK];
     (
         id(),
@@ -75,7 +75,7 @@ fn ids() -> impl Strategy<Value = DeviceIds> {
         prop_oneof![0_u8..4, any::<u8>()],
     )
         .prop_map(
-            |(vendor, device, subvendor, subdevice, class, revision)| DeviceIds {
+            |(vendor, device, subvendor, subdevice, class, revision)| PciIds {
                 vendor,
                 device,
                 subvendor,
@@ -147,7 +147,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
     )
 }
 
-fn device(ids: DeviceIds) -> Device {
+fn device(ids: PciIds) -> Device {
     Device {
         ids,
         ..common::device()
@@ -294,10 +294,10 @@ fn a_thousand_manifests_and_devices() {
     let store = dirs.store();
     let mut drivers = BTreeSet::new();
     for n in 0..1000_u16 {
-        let ids = DeviceIds {
+        let ids = PciIds {
             vendor: 0x1000 + n % 10,
             device: n,
-            ..DeviceIds::default()
+            ..PciIds::default()
         };
         let selection = store.select(&device(ids));
         assert_eq!(selection.candidates.len(), 1);

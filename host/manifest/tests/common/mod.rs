@@ -7,12 +7,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-use drvhost_manifest::{Device, DeviceIds, MatchError, Selection, Store};
+use drvhost_manifest::{Device, MatchError, PciIds, Selection, Store};
 use tempfile::TempDir;
 
 /// A QEMU display at 0000:00:02.0.
 pub fn device() -> Device {
-    let ids = DeviceIds {
+    let ids = PciIds {
         vendor: 0x1234,
         device: 0x1111,
         subvendor: 0x1af4,
