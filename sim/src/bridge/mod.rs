@@ -8,9 +8,13 @@
 //!
 //! Reading order: [`config`] (what a machine file says), [`machine`] (a running machine and its
 //! sockets), [`function`] (one device as a [`crate::function::PciFunction`]), `live` (it, while it
-//! has power), then what they stand on: [`process`], [`qtest`] and [`access`], [`qmp`], [`topology`], [`shadow`],
-//! [`vram`], [`ram`],
-//! [`reset`], [`messages`], [`doorbell`]; [`control`] answers its owner.
+//! has power), then what they stand on: [`process`], [`qtest`] and [`access`], [`qmp`],
+//! [`topology`], [`shadow`], [`vram`], [`ram`], [`reset`], [`messages`], [`doorbell`]; [`control`]
+//! answers its owner.
+//!
+//! What it does not do, and says so when asked: INTx (a function has no vectors of it; MSI and
+//! MSI-X arrive), DMA to a client's own files (see [`ram`] for what there is instead), several
+//! functions in one slot, and transfers from one device to another's BARs.
 
 pub mod access;
 pub mod config;
