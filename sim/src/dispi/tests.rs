@@ -256,7 +256,7 @@ fn pixels() {
         registers::LITTLE_ENDIAN.into(),
     );
     set(&mut display, &[(index::BPP, 16), (index::X_OFFSET, 1)]);
-    display.vram().write_u16(2, 0b11111_000001_10000).unwrap();
+    display.vram().write_u16(2, 0b1111_1000_0011_0000).unwrap();
     let picture = display.picture();
     assert_eq!(picture.rgb[..3], [0xff, 0x04, 0x84]);
     assert_eq!(picture.rgb.len(), 128 * 64 * 3);
