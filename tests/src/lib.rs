@@ -10,6 +10,6 @@ mod picture;
 mod process;
 
 pub use client::Client;
-pub use machine::{Machine, Options};
+pub use machine::{Machine, Options, programs};
 pub use picture::Picture;
 pub use process::{Guard, until};
