@@ -17,9 +17,8 @@ pub struct Rect {
 impl Rect {
     /// From a corner and a size; the far corner saturates.
     pub fn new(x: i32, y: i32, width: u32, height: u32) -> Rect {
-        let far = |start: i32, size: u32| {
-            start.saturating_add(i32::try_from(size).unwrap_or(i32::MAX))
-        };
+        let far =
+            |start: i32, size: u32| start.saturating_add(i32::try_from(size).unwrap_or(i32::MAX));
         Rect {
             x1: x,
             y1: y,
