@@ -62,7 +62,9 @@ impl Errno {
     /// Splits an ABI result: a negative value is an error number.
     pub fn check(result: i64) -> Result<u64, Errno> {
         if result < 0 {
-            Err(Errno(i32::try_from(result.unsigned_abs()).unwrap_or(Errno::EIO.0)))
+            Err(Errno(
+                i32::try_from(result.unsigned_abs()).unwrap_or(Errno::EIO.0),
+            ))
         } else {
             Ok(result.unsigned_abs())
         }

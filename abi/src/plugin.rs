@@ -288,12 +288,31 @@ macro_rules! export_driver {
     ($driver:ty, $about:expr) => {
         static DRVHOST_TABLE: $crate::tables::DriverV1 = $crate::plugin::table::<$driver>(&$about);
 
-        #[$crate::abi_stable::export_root_module]
-        fn drvhost_root_module() -> $crate::PluginRootRef {
-            $crate::abi_stable::prefix_type::PrefixTypeTrait::leak_into_prefix($crate::PluginRoot {
-                abi_version: $crate::ABI_VERSION,
-                table: $crate::root::Table(&DRVHOST_TABLE),
-            })
-        }
+        // What `abi_stable::export_root_module` makes, but reached through this crate, so that
+        // plugins need not depend on abi_stable themselves.
+        const _: () = {
+            use $crate::abi_stable::library::{
+                __call_root_module_loader, CheckTypeLayout, LibHeader, RootModuleResult,
+            };
+
+            fn root_module() -> $crate::PluginRootRef {
+                $crate::root::module(&DRVHOST_TABLE)
+            }
+
+            extern "C" fn erased() -> RootModuleResult {
+                __call_root_module_loader(root_module)
+            }
+
+            // SAFETY: no other symbol has this name, abi_stable's for a root module's header.
+            #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
+            static HEADER: LibHeader =
+                // SAFETY: the constructor makes the module that is named as the type.
+                unsafe {
+                    LibHeader::from_constructor::<$crate::PluginRootRef>(
+                        erased,
+                        CheckTypeLayout::Yes,
+                    )
+                };
+        };
     };
 }

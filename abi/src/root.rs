@@ -38,3 +38,20 @@ impl RootModule for PluginRootRef {
     const NAME: &'static str = "drvhost_plugin";
     const VERSION_STRINGS: VersionStrings = package_version_strings!();
 }
+
+/// Makes the root module around a table. Used by [`crate::export_driver!`].
+pub fn module(table: &'static DriverV1) -> PluginRootRef {
+    use abi_stable::prefix_type::PrefixTypeTrait;
+    let abi_version = crate::ABI_VERSION;
+    let table = Table(table);
+    PluginRoot { abi_version, table }.leak_into_prefix()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_macro_exports_abi_stables_name() {
+        let name = abi_stable::library::ROOT_MODULE_LOADER_NAME;
+        assert!(include_str!("plugin.rs").contains(&format!("export_name = \"{name}\"")));
+    }
+}

@@ -23,6 +23,8 @@
 #[cfg(target_os = "linux")]
 pub mod link;
 #[cfg(target_os = "linux")]
+mod process;
+#[cfg(target_os = "linux")]
 pub mod wire;
 
 #[cfg(target_os = "linux")]
@@ -30,6 +32,8 @@ pub use link::{
     Binding, Cause, Config, CrashReport, Exit, Firmware, HangReport, Link, LinkError, Loaded,
     LogLine, Plugin, Sink, Status,
 };
+#[cfg(target_os = "linux")]
+pub use process::run;
 #[cfg(target_os = "linux")]
 pub use wire::clock::Clock;
 #[cfg(target_os = "linux")]

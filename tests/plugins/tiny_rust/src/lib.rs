@@ -14,7 +14,9 @@
 //! | [`FENCE_WAIT`] | waits for the fence given with the call, until the deadline in the payload |
 
 use drvhost_abi::plugin::About;
-use drvhost_abi::tables::{ANY_ID, DeviceV1, DmaMap, MmapArgs, NodeKind, ObjectKind, ObjectRef, PciId};
+use drvhost_abi::tables::{
+    ANY_ID, DeviceV1, DmaMap, MmapArgs, NodeKind, ObjectKind, ObjectRef, PciId,
+};
 use drvhost_abi::{Buffer, Call, Driver, Errno, Host, Instance, Mapped, NodeFile, Opened};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
@@ -72,7 +74,10 @@ impl Instance for Device {
     type File = File;
 
     fn nodes(&self) -> Vec<(NodeKind, String)> {
-        vec![(NodeKind::Card, "tiny".into()), (NodeKind::Render, "tiny".into())]
+        vec![
+            (NodeKind::Card, "tiny".into()),
+            (NodeKind::Render, "tiny".into()),
+        ]
     }
 
     fn open(&self, opened: &Opened) -> Result<File, Errno> {
@@ -98,7 +103,9 @@ impl NodeFile for File {
     fn ioctl(&self, call: &mut Call<'_>) -> Result<u64, Errno> {
         match call.cmd {
             ECHO => {
-                call.payload.iter_mut().for_each(|byte| *byte = byte.wrapping_add(1));
+                call.payload
+                    .iter_mut()
+                    .for_each(|byte| *byte = byte.wrapping_add(1));
                 Ok(self.node.into())
             }
             BUFFER => {
@@ -141,10 +148,18 @@ impl NodeFile for File {
                 };
                 Errno::check(status.into()).map(|_| u32::from_le_bytes(data).into())
             }
-            PARAM => Ok(self.host.param("greeting").map_or(0, |text| text.len() as u64)),
+            PARAM => Ok(self
+                .host
+                .param("greeting")
+                .map_or(0, |text| text.len() as u64)),
             DMA => {
                 let ptr = std::ptr::null_mut();
-                let mut map = DmaMap { iova: 0, ptr, size: 0, buffer: 0 };
+                let mut map = DmaMap {
+                    iova: 0,
+                    ptr,
+                    size: 0,
+                    buffer: 0,
+                };
                 // SAFETY: the out pointer is valid; the memory is not touched after the free.
                 unsafe {
                     let alloc = self.table.dma_alloc;
@@ -156,7 +171,9 @@ impl NodeFile for File {
             }
             FENCE_WAIT => {
                 let fence = call.objects_in.first().ok_or(Errno::EINVAL)?;
-                self.host.fence_wait(fence.id, word(call.payload)?).map(|()| 0)
+                self.host
+                    .fence_wait(fence.id, word(call.payload)?)
+                    .map(|()| 0)
             }
             _ => Err(Errno::ENOTTY),
         }
@@ -165,7 +182,10 @@ impl NodeFile for File {
     fn mmap(&self, args: &MmapArgs) -> Result<Mapped, Errno> {
         let buffers = self.buffers.lock().map_err(|_| Errno::EIO)?;
         let buffer = buffers.first().ok_or(Errno::EINVAL)?;
-        Ok(Mapped { buffer: buffer.id(), offset: args.offset })
+        Ok(Mapped {
+            buffer: buffer.id(),
+            offset: args.offset,
+        })
     }
 }
 
@@ -180,5 +200,10 @@ const IDS: &[PciId] = &[PciId {
 
 drvhost_abi::export_driver!(
     Tiny,
-    About { name: c"tiny", description: c"The smallest driver in Rust", ids: IDS, params: &[] }
+    About {
+        name: c"tiny",
+        description: c"The smallest driver in Rust",
+        ids: IDS,
+        params: &[]
+    }
 );
