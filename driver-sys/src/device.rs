@@ -94,10 +94,11 @@ pub trait PciDevice: Send + Sync + Debug {
     /// reached.
     fn dma_map(&self, file: BorrowedFd<'_>, offset: u64, size: u64) -> Result<u64>;
 
-    /// Ends what [`Self::dma_alloc`] or [`Self::dma_map`] began, by its IOVA.
+    /// Ends what [`Self::dma_alloc`] or [`Self::dma_map`] began, by its IOVA. Drop the buffer's
+    /// mapping first: in a plugin it goes with the memory.
     ///
     /// # Errors
-    /// `Invalid` when nothing starts at that IOVA.
+    /// `Invalid` when nothing starts at that IOVA, or its mapping is still held in a plugin.
     fn dma_unmap(&self, iova: u64) -> Result<()>;
 
     /// Resets the function (FLR or bus reset). Configuration space is as after power-on then.

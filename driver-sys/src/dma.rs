@@ -14,8 +14,10 @@ use crate::mapping::Mapping;
 /// device must never write to memory that has become something else.
 #[derive(Debug)]
 pub struct DmaBuffer {
-    /// The file that holds the memory.
-    pub file: Arc<OwnedFd>,
+    /// The file that holds the memory; `None` in a plugin, whose host keeps the file.
+    pub file: Option<Arc<OwnedFd>>,
+    /// The host's id of the memory in a plugin, for its `buffer_open` and `mmap`; 0 elsewhere.
+    pub buffer: u64,
     /// Where in the file it starts, in bytes.
     pub offset: u64,
     /// Where the device sees it.

@@ -6,8 +6,10 @@
 //!
 //! Read in this order: [`device`] (the API), [`address`] and [`ids`] (what a function is called),
 //! [`bar`], [`mapping`], [`irq`], [`dma`] (what it is made of), [`config`] and [`caps`]
-//! (configuration space), then the backends.
+//! (configuration space), then the backends: `vfio_user`, `sysfs` and, for plugins, `abi`.
 
+#[cfg(feature = "abi")]
+pub mod abi;
 pub mod address;
 pub mod bar;
 pub mod caps;

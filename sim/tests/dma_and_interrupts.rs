@@ -45,6 +45,7 @@ fn the_device_reaches_memory_and_interrupts() {
     assert!(toy.lock().unwrap().irqs.iter().all(Option::is_some));
 
     let buffer = device.dma_alloc(5000, 1 << 16).unwrap();
+    let file = buffer.file.clone().unwrap();
     assert_eq!((buffer.iova % (1 << 16), buffer.mapping.len()), (0, 8192));
     buffer.mapping.write_slice(100, b"pattern!").unwrap();
     device
@@ -58,7 +59,7 @@ fn the_device_reaches_memory_and_interrupts() {
     assert_eq!(u64::from_ne_bytes(count), 1);
 
     // Somebody else's memory, from the middle of its file.
-    let iova = device.dma_map(buffer.file.as_fd(), 4096, 4096).unwrap();
+    let iova = device.dma_map(file.as_fd(), 4096, 4096).unwrap();
     buffer.mapping.write_slice(4096, b"tail end").unwrap();
     device.bar_write(0, 0, Width::U64, iova).unwrap();
     buffer.mapping.read_slice(4104, &mut copy).unwrap();
@@ -76,7 +77,7 @@ fn the_device_reaches_memory_and_interrupts() {
     );
     device.irq_disable(IrqKind::Msi).unwrap();
     assert_eq!(events.recv_timeout(GENEROUS), Ok(Event::IrqsOff));
-    let shut = buffer.file.as_fd().try_clone_to_owned().unwrap();
+    let shut = file.as_fd().try_clone_to_owned().unwrap();
     assert!(
         rustix::fs::ftruncate(shut, 0).is_err(),
         "the memory can't be taken away"

@@ -437,7 +437,8 @@ impl PciDevice for Client {
             .state()
             .map(&what, file.as_fd(), (0, length as u64), align as u64)?;
         Ok(DmaBuffer {
-            file: Arc::new(file),
+            file: Some(Arc::new(file)),
+            buffer: 0,
             offset: 0,
             iova,
             mapping,
