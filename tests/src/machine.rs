@@ -33,16 +33,11 @@ pub struct Machine {
 
 /// The directory of the programs: that of this test's build.
 pub fn programs() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let dir = test
-        .parent()
-        .and_then(Path::parent)
-        .context("tests lie in target/<profile>/deps")?;
-    ensure!(
-        dir.join("drvhost").exists(),
-        "no drvhost in {}: build the workspace first",
-        dir.display()
-    );
+    let own = std::env::current_exe()?;
+    // Tests lie in `deps` below it, programs that measure in it.
+    let dirs = own.ancestors().skip(1).take(2);
+    let dir = dirs.into_iter().find(|dir| dir.join("drvhost").exists());
+    let dir = dir.with_context(|| format!("no drvhost near {}: build first", own.display()))?;
     Ok(dir.to_owned())
 }
 
