@@ -4,12 +4,16 @@
 use crate::wire::clock::Clock;
 use crate::wire::message::{Kind, Limits};
 use drvhost_abi::Errno;
+use drvhost_plugin::{PluginKind, Verified};
 use drvhost_port::Upcalls;
 use std::ffi::OsString;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// The name of the Linux kernel API's library.
+const KPI: &str = "libkpi.so";
 
 /// A log line of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -99,6 +103,27 @@ pub struct Plugin {
     /// System libraries that it needs (`libm.so.6`); the worker loads them before it locks
     /// itself in. Only what the host trusts belongs here.
     pub preload: Vec<String>,
+}
+
+impl Plugin {
+    /// Takes what the checks before loading found good.
+    pub fn new(verified: Verified, kpi: Option<Arc<OwnedFd>>) -> Plugin {
+        Plugin {
+            name: verified.path.display().to_string(),
+            kind: match verified.kind {
+                PluginKind::Rust => Kind::Rust,
+                PluginKind::C => Kind::C,
+            },
+            driver: Arc::new(verified.sealed.into_fd()),
+            kpi,
+            // libkpi.so comes as a descriptor; all else was checked to be the system's.
+            preload: verified
+                .needed
+                .into_iter()
+                .filter(|name| name != KPI)
+                .collect(),
+        }
+    }
 }
 
 /// Gives a driver's firmware files: a sealed memfd and its length in bytes, or `ENOENT`.

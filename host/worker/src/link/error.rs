@@ -41,12 +41,14 @@ pub enum LinkError {
         errno: Errno,
     },
     /// The worker ended meanwhile.
-    #[error("the worker ended while it {doing}: {exit}")]
+    #[error("the worker ended while it {doing}: {exit}{}", last_line(.last))]
     Died {
         /// What it did.
         doing: &'static str,
         /// How it ended.
         exit: Exit,
+        /// Its last log line.
+        last: Option<String>,
     },
     /// Load once, then bind once.
     #[error("a worker is loaded once and then bound once")]
@@ -60,4 +62,9 @@ impl LinkError {
             source: errno.into(),
         }
     }
+}
+
+fn last_line(last: &Option<String>) -> String {
+    last.as_ref()
+        .map_or_else(String::new, |line| format!("; it last said: {line}"))
 }

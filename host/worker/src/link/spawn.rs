@@ -53,7 +53,10 @@ pub(super) fn spawn(config: &Config) -> Result<Link, LinkError> {
         progress.as_fd(),
         recorder.as_fd(),
     ];
-    message::send(&ours, &message::Memory, &memory, false).map_err(|error| LinkError::Setup {
+    let first = message::Memory {
+        protocol: message::PROTOCOL,
+    };
+    message::send(&ours, &first, &memory, false).map_err(|error| LinkError::Setup {
         what: "first message",
         source: std::io::Error::other(error),
     })?;

@@ -47,7 +47,12 @@ fn system(what: &'static str) -> impl Fn(rustix::io::Errno) -> StartError {
 pub(super) fn start() -> Result<(), StartError> {
     let socket = take_socket()?;
     let mut buffer = Vec::new();
-    let (Memory, memory) = message::receive(&socket, &mut buffer, true)?;
+    let (first, memory) = message::receive::<Memory>(&socket, &mut buffer, true)?;
+    if first.protocol != message::PROTOCOL {
+        return Err(StartError::Order(
+            "another version of the protocol; restart drvhost",
+        ));
+    }
     let memory: [OwnedFd; 4] = memory.try_into().map_err(|_| StartError::Order("memory"))?;
     let [ring, clock, progress, recorder] = memory;
     let ring = Ring::open(&ring, Slots::Worker).map_err(system("map the ring"))?;

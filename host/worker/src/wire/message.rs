@@ -57,7 +57,13 @@ impl Default for Limits {
 /// The first message, sent before the process is started.
 /// Descriptors: ring, clock, progress, recorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory;
+pub struct Memory {
+    /// [`PROTOCOL`]: host and worker are the same program, but its file may have been replaced.
+    pub protocol: u32,
+}
+
+/// Goes up whenever a message or a shared page changes.
+pub const PROTOCOL: u32 = 1;
 
 /// Descriptors: driver, and libkpi if `kpi`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
