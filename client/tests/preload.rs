@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The preload library under a program that knows nothing of it, against a front of the test's.
 
+#![allow(clippy::unwrap_used)]
+
 mod fake;
 
 use fake::FakeFront;

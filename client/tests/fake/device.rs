@@ -14,11 +14,11 @@ use std::sync::Mutex;
 use zerocopy::IntoBytes;
 
 /// A private ioctl of eight bytes that answers with their complement.
-pub const ECHO: u32 = 3 << 30 | 8 << 16 | (b'd' as u32) << 8 | 0x40;
+const ECHO: u32 = 3 << 30 | 8 << 16 | (b'd' as u32) << 8 | 0x40;
 /// A property that takes a descriptor.
-pub const IN_FENCE: u32 = 1000;
+const IN_FENCE: u32 = 1000;
 /// A property whose value points to where a descriptor goes.
-pub const OUT_FENCE: u32 = 1001;
+const OUT_FENCE: u32 = 1001;
 
 /// Where the first buffer's fake offset is; each has its own 4 GiB.
 const FAKE: u64 = 1 << 32;
@@ -59,6 +59,13 @@ pub fn ioctl(device: &Mutex<Device>, events: &OwnedFd, cmd: u32, payload: &[u8])
             }
             message.set_arg(&cap);
         }
+        ioctl::MODE_GETRESOURCES => {
+            let mut resources: uapi::drm_mode_card_res = message.arg();
+            (resources.min_width, resources.max_width) = (1, 4096);
+            (resources.min_height, resources.max_height) = (1, 2048);
+            message.set_arg(&resources);
+        }
+        ioctl::SET_CLIENT_CAP | ioctl::MODE_GETPLANERESOURCES => {}
         ioctl::MODE_CREATE_DUMB => {
             let mut dumb: uapi::drm_mode_create_dumb = message.arg();
             dumb.pitch = dumb.width * dumb.bpp / 8;
