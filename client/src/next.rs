@@ -48,7 +48,7 @@ macro_rules! functions {
             use libc::{mode_t, off64_t, size_t, ssize_t};
 
             $(
-                #[allow(clippy::upper_case_acronyms)]
+                #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
                 pub type $name = unsafe extern "C" fn($($arg),*) -> $result;
             )*
         }

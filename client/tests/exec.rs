@@ -246,7 +246,7 @@ fn users_can_do_it_too() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    let open = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    let open: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     for path in ["", "front.sock", "node", "node/card0"] {
         fs::set_permissions(front.run_dir().join(path), open.clone()).unwrap();
     }
