@@ -18,7 +18,7 @@ pub const REGION_VGA: u32 = 8;
 pub const REGION_COUNT: u32 = 9;
 /// A region after those of PCI: the file that holds all memory the function reaches by DMA, to be
 /// mapped; byte N of it is at IOVA N. Only functions that can't reach a client's own files have it.
-pub const REGION_RAM: u32 = 9;
+pub const REGION_RAM: u32 = driver_sys::vfio_user::proto::REGION_RAM;
 
 /// Interrupt indexes, as VFIO's for PCI.
 pub const IRQ_INTX: u32 = 0;

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{DISPLAY, Event, Toy};
+use common::{DISPLAY, Event, RAM_SIZE, Toy};
 use driver_sys::vfio_user::{Client, socket_path};
 use driver_sys::{Error, IrqKind, PciDevice, Width};
 use drvhost_sim::server::{Server, serve};
@@ -150,4 +150,37 @@ fn interrupts_that_somebody_else_took_over_stay() {
     server.stop();
     assert_eq!(events.recv_timeout(GENEROUS), Ok(Event::IrqsOff));
     assert!(matches!(second.reset(), Err(Error::Gone { .. })));
+}
+
+#[test]
+fn memory_can_be_a_part_of_the_machines() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_server, _events, toy) = toy(dir.path());
+    let ram = tempfile::tempfile().unwrap();
+    ram.set_len(RAM_SIZE).unwrap();
+    toy.lock().unwrap().ram = Some(Arc::new(ram.into()));
+    let device = connect(dir.path());
+    let buffer = device.dma_alloc(1 << 20, 1).unwrap();
+    assert_eq!(
+        (buffer.iova, buffer.offset),
+        (2 << 20, 2 << 20),
+        "past somebody else's"
+    );
+    buffer.mapping.write_slice(0, b"pattern!").unwrap();
+    device.bar_write(0, 0, Width::U64, buffer.iova).unwrap();
+    let mut copy = [0; 8];
+    buffer.mapping.read_slice(8, &mut copy).unwrap();
+    assert_eq!(&copy, b"pattern!");
+    let second = device.dma_alloc(1 << 20, 1).unwrap();
+    assert_eq!(second.iova, 3 << 20);
+    assert!(matches!(
+        device.dma_alloc(4096, 1),
+        Err(Error::Invalid { .. })
+    ));
+    device.dma_unmap(buffer.iova).unwrap();
+    let again = device.dma_alloc(4096, 1).unwrap();
+    assert_eq!(
+        (again.iova, again.mapping.read_u64(0).unwrap()),
+        (2 << 20, 0)
+    );
 }

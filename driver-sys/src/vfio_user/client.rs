@@ -3,15 +3,15 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
-use zerocopy::IntoBytes;
 
 use super::connection::Connection;
-use super::dma::{IovaSpace, PAGE};
+use super::dma::PAGE;
+use super::negotiate::negotiate;
+use super::state::State;
 use super::{bus, info, irq, proto};
 use crate::address::PciAddress;
 use crate::bar::{BarInfo, BarKind, Width};
@@ -32,13 +32,6 @@ const CONFIG_REGION: u32 = 7;
 pub struct Client {
     address: PciAddress,
     state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    connection: Connection,
-    regions: [Option<info::Region>; 9],
-    iovas: IovaSpace,
 }
 
 impl Client {
@@ -78,11 +71,7 @@ impl Client {
     }
 
     fn over(connection: Connection, address: PciAddress) -> Self {
-        let state = State {
-            connection,
-            regions: Default::default(),
-            iovas: IovaSpace::default(),
-        };
+        let state = State::new(connection);
         Self {
             address,
             state: Mutex::new(state),
@@ -134,140 +123,6 @@ impl Client {
         }
         state.region(what, bar.into())
     }
-}
-
-impl State {
-    fn region(&mut self, what: &str, index: u32) -> Result<info::Region> {
-        let Some(slot) = self.regions.get_mut(index as usize) else {
-            return Err(Error::Invalid {
-                what: what.into(),
-                why: format!("no region {index}"),
-            });
-        };
-        if slot.is_none() {
-            *slot = Some(info::region(&mut self.connection, what, index)?);
-        }
-        Ok(slot.clone().unwrap_or_default())
-    }
-
-    fn read(&mut self, what: &str, region: u32, offset: u64, data: &mut [u8]) -> Result<()> {
-        let mut at = offset;
-        for chunk in data.chunks_mut(self.connection.max_transfer as usize) {
-            let access = proto::RegionAccess {
-                offset: at,
-                region,
-                count: chunk.len() as u32,
-            };
-            let command = proto::REGION_READ;
-            let answer = self
-                .connection
-                .call(what, command, &[access.as_bytes()], &[])?;
-            match answer.parse::<proto::RegionAccess>() {
-                Some((got, bytes)) if got == access && bytes.len() == chunk.len() => {
-                    chunk.copy_from_slice(bytes);
-                }
-                _ => return Err(self.connection.violated(what, "answer of another size")),
-            }
-            at += chunk.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, what: &str, region: u32, offset: u64, data: &[u8]) -> Result<()> {
-        let mut at = offset;
-        for chunk in data.chunks(self.connection.max_transfer as usize) {
-            let access = proto::RegionAccess {
-                offset: at,
-                region,
-                count: chunk.len() as u32,
-            };
-            let parts = [access.as_bytes(), chunk];
-            let answer = self
-                .connection
-                .call(what, proto::REGION_WRITE, &parts, &[])?;
-            match answer.parse::<proto::RegionAccess>() {
-                Some((got, _)) if got == access => {}
-                _ => return Err(self.connection.violated(what, "answer of another size")),
-            }
-            at += chunk.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn map(&mut self, what: &str, file: BorrowedFd<'_>, at: (u64, u64), align: u64) -> Result<u64> {
-        let (offset, size) = at;
-        let invalid = |why: String| Error::Invalid {
-            what: what.into(),
-            why,
-        };
-        if size == 0 || size % PAGE != 0 || offset % PAGE != 0 || !align.is_power_of_two() {
-            return Err(invalid(format!("{size} bytes at {offset} (align {align})")));
-        }
-        let iova = self.iovas.take(size, align);
-        let iova = iova.ok_or_else(|| invalid(format!("no room for {size} bytes")))?;
-        let message = proto::DmaMap {
-            argsz: size_of::<proto::DmaMap>() as u32,
-            flags: proto::DMA_READ | proto::DMA_WRITE,
-            offset,
-            address: iova,
-            size,
-        };
-        let result = self
-            .connection
-            .call(what, proto::DMA_MAP, &[message.as_bytes()], &[file]);
-        // After an answer that never came the server may have mapped it: the IOVA stays taken.
-        if matches!(result, Err(Error::Refused { .. })) {
-            self.iovas.free(iova);
-        }
-        result.map(|_| iova)
-    }
-}
-
-/// Agrees on version and limits.
-fn negotiate(connection: &mut Connection, what: &str) -> Result<()> {
-    let ours = proto::Version {
-        major: proto::MAJOR,
-        minor: proto::MINOR,
-    };
-    let limits = format!(
-        "{{\"capabilities\":{{\"max_msg_fds\":{},\"max_data_xfer_size\":{}}}}}\0",
-        proto::MAX_FDS,
-        proto::DEFAULT_MAX_TRANSFER
-    );
-    let parts = [ours.as_bytes(), limits.as_bytes()];
-    let answer = connection.call(what, proto::VERSION, &parts, &[])?;
-    let Some((version, json)) = answer.parse::<proto::Version>() else {
-        return Err(connection.violated(what, "short version"));
-    };
-    if version.major != ours.major || version.minor > ours.minor {
-        return Err(Error::Unsupported {
-            what: what.into(),
-            why: format!(
-                "the server speaks vfio-user {}.{}",
-                version.major, version.minor
-            ),
-        });
-    }
-    let text = json.split(|&byte| byte == 0).next().unwrap_or_default();
-    if text.is_empty() {
-        return Ok(());
-    }
-    let json: serde_json::Value = serde_json::from_slice(text)
-        .map_err(|error| connection.violated(what, format!("version data: {error}")))?;
-    let limit = |name: &str, default: u32, most: u32| {
-        let said = json["capabilities"][name]
-            .as_u64()
-            .unwrap_or(default.into());
-        u32::try_from(said).unwrap_or(u32::MAX).min(most)
-    };
-    let fds = limit("max_msg_fds", proto::DEFAULT_MAX_FDS, proto::MAX_FDS as u32);
-    let most = proto::DEFAULT_MAX_TRANSFER;
-    let transfer = limit("max_data_xfer_size", most, most);
-    if fds == 0 || transfer < 8 {
-        return Err(connection.violated(what, "limits too low to work with"));
-    }
-    (connection.max_fds, connection.max_transfer) = (fds, transfer);
-    Ok(())
 }
 
 fn in_range(what: &'static str, offset: u64, len: usize, size: u64) -> Result<()> {
@@ -418,58 +273,17 @@ impl PciDevice for Client {
 
     fn dma_alloc(&self, size: usize, align: usize) -> Result<DmaBuffer> {
         let what = self.what(&format!("allocate {size} bytes for DMA"));
-        let length = size
-            .checked_next_multiple_of(PAGE as usize)
-            .filter(|&length| length > 0 && isize::try_from(length).is_ok())
-            .ok_or_else(|| Error::Invalid {
-                what: what.clone(),
-                why: "bad size".into(),
-            })?;
-        let io = |error: rustix::io::Errno| Error::io(what.clone(), error);
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let file = rustix::fs::memfd_create("dma", flags).map_err(io)?;
-        rustix::fs::ftruncate(&file, length as u64).map_err(io)?;
-        // Whoever gets the file can't take pages away under our feet.
-        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-        rustix::fs::fcntl_add_seals(&file, seals).map_err(io)?;
-        let mapping = Mapping::new(file.as_fd(), 0, length)?;
-        let iova = self
-            .state()
-            .map(&what, file.as_fd(), (0, length as u64), align as u64)?;
-        Ok(DmaBuffer {
-            file: Some(Arc::new(file)),
-            buffer: 0,
-            offset: 0,
-            iova,
-            mapping,
-        })
+        self.state().alloc(&what, size, align as u64)
     }
 
     fn dma_map(&self, file: BorrowedFd<'_>, offset: u64, size: u64) -> Result<u64> {
         self.state()
-            .map(&self.what("map memory for DMA"), file, (offset, size), PAGE)
+            .map(&self.what("map memory for DMA"), file, offset, size, PAGE)
     }
 
     fn dma_unmap(&self, iova: u64) -> Result<()> {
-        let (what, mut state) = (self.what("unmap memory from DMA"), self.state());
-        let Some(size) = state.iovas.size(iova) else {
-            return Err(Error::Invalid {
-                what,
-                why: format!("nothing starts at {iova:#x}"),
-            });
-        };
-        let argsz = size_of::<proto::DmaUnmap>() as u32;
-        let message = proto::DmaUnmap {
-            argsz,
-            flags: 0,
-            address: iova,
-            size,
-        };
-        state
-            .connection
-            .call(&what, proto::DMA_UNMAP, &[message.as_bytes()], &[])?;
-        state.iovas.free(iova);
-        Ok(())
+        self.state()
+            .unmap(&self.what("unmap memory from DMA"), iova)
     }
 
     fn reset(&self) -> Result<()> {

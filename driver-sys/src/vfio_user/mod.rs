@@ -11,7 +11,10 @@ mod connection;
 mod dma;
 mod info;
 mod irq;
+mod memory;
+mod negotiate;
 pub mod proto;
+mod state;
 pub mod wire;
 
 pub use bus::{SOCKET_SUFFIX, enumerate, socket_address, socket_path};

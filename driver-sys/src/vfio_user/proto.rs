@@ -60,6 +60,10 @@ pub const DEVICE_FLAGS_RESET: u32 = 1 << 0;
 /// Device flag: is a PCI function.
 pub const DEVICE_FLAGS_PCI: u32 = 1 << 1;
 
+/// A region after those of PCI, of ours: the file that holds all memory the device reaches by
+/// DMA; byte N is at IOVA N. A client claims parts of it with DMA_MAP; EEXIST: try elsewhere.
+pub const REGION_RAM: u32 = 9;
+
 /// Region flag: can be read.
 pub const REGION_FLAG_READ: u32 = 1 << 0;
 /// Region flag: can be written.

@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ struct Shared {
     stopping: AtomicBool,
     clients: AtomicUsize,
     stop: Mutex<Sender<()>>,
+    /// Held for reading while a command is carried out; `None` from when the socket is gone.
+    machine: RwLock<Option<Arc<Running>>>,
 }
 
 /// The control socket of a running machine; dropping it removes the socket.
@@ -56,10 +58,11 @@ impl Control {
             stopping: AtomicBool::new(false),
             clients: AtomicUsize::new(0),
             stop: Mutex::new(stop),
+            machine: RwLock::new(Some(machine)),
         });
         let thread = std::thread::Builder::new().name("control".into()).spawn({
             let (listener, shared) = (listener.clone(), shared.clone());
-            move || accept(&listener, &shared, &machine)
+            move || accept(&listener, &shared)
         })?;
         Ok(Self {
             path,
@@ -78,13 +81,20 @@ impl Drop for Control {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        // Waits for commands that are being carried out; none follows, and none holds the machine.
+        let mut machine = self
+            .shared
+            .machine
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *machine = None;
     }
 }
 
-fn accept(listener: &UnixListener, shared: &Arc<Shared>, machine: &Arc<Running>) {
+fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
     while !shared.stopping.load(Ordering::SeqCst) {
         match listener.accept() {
-            Ok((socket, _)) => start(socket, shared, machine),
+            Ok((socket, _)) => start(socket, shared),
             Err(_) if shared.stopping.load(Ordering::SeqCst) => {}
             Err(error) => {
                 log::warn!("accept on the control socket: {error}");
@@ -103,24 +113,29 @@ impl Drop for Counted {
     }
 }
 
-fn start(socket: UnixStream, shared: &Arc<Shared>, machine: &Arc<Running>) {
+fn start(socket: UnixStream, shared: &Arc<Shared>) {
     let before = shared.clients.fetch_add(1, Ordering::SeqCst);
     let counted = Counted(shared.clone());
     if before >= MAX_CLIENTS {
         log::warn!("control: {MAX_CLIENTS} clients are connected, one more is turned away");
         return;
     }
-    // The threads hold no machine while they wait, so that they need not be waited for.
-    let machine = Arc::downgrade(machine);
     let spawned = std::thread::Builder::new()
         .name("control client".into())
         .spawn(move || {
-            let serve = |line: &[u8]| match machine.upgrade() {
-                Some(machine) => answer(&machine, line),
-                None => (
-                    json!({ "ok": false, "error": "the simulator is stopping" }),
-                    false,
-                ),
+            let serve = |line: &[u8]| {
+                let machine = counted
+                    .0
+                    .machine
+                    .read()
+                    .unwrap_or_else(PoisonError::into_inner);
+                match &*machine {
+                    Some(machine) => answer(machine, line),
+                    None => (
+                        json!({ "ok": false, "error": "the simulator is stopping" }),
+                        false,
+                    ),
+                }
             };
             if let Err(error) = converse(&socket, &counted.0, serve) {
                 log::debug!("control client: {error}");

@@ -6,9 +6,13 @@
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use drvhost_sim::function::{DmaProt, IRQ_MSI, PciFunction, REGION_CONFIG, Refused, RegionInfo};
+use drvhost_sim::function::{
+    DmaProt, IRQ_MSI, PciFunction, REGION_CONFIG, REGION_COUNT, REGION_RAM, Refused, RegionInfo,
+    RegionMmap,
+};
 use drvhost_sim::machine::Machine;
 use drvhost_sim::running::Running;
 
@@ -21,6 +25,9 @@ pub fn machine(dir: &Path) -> Running {
                 (address: \"0000:00:03.0\", model: BochsDisplay(vram_mib: 1))])";
     Running::start(&Machine::parse(text, Path::new("test")).unwrap(), dir).unwrap()
 }
+
+/// Bytes of the toy's own memory.
+pub const RAM_SIZE: u64 = 4 << 20;
 
 /// The same in every run (xorshift).
 pub struct Random(pub u64);
@@ -62,6 +69,8 @@ pub struct Toy {
     pub events: Sender<Event>,
     pub mappings: BTreeMap<u64, (u64, OwnedFd, u64)>,
     pub irqs: Vec<Option<OwnedFd>>,
+    /// Memory of the machine's own, as behind the bridge; its first 2 MiB are somebody else's.
+    pub ram: Option<Arc<OwnedFd>>,
 }
 
 impl Toy {
@@ -70,6 +79,7 @@ impl Toy {
             events,
             mappings: BTreeMap::new(),
             irqs: (0..20).map(|_| None).collect(),
+            ram: None,
         }
     }
 
@@ -100,7 +110,28 @@ impl PciFunction for Toy {
         Ok(())
     }
 
+    fn region_count(&self) -> u32 {
+        if self.ram.is_some() {
+            REGION_RAM + 1
+        } else {
+            REGION_COUNT
+        }
+    }
+
     fn region(&self, index: u32) -> RegionInfo {
+        if let (REGION_RAM, Some(file)) = (index, &self.ram) {
+            let mmap = Some(RegionMmap {
+                file: file.clone(),
+                offset: 0,
+                sparse: Vec::new(),
+            });
+            return RegionInfo {
+                size: RAM_SIZE,
+                read: false,
+                write: false,
+                mmap,
+            };
+        }
         let size = match index {
             0 => 0x20,
             REGION_CONFIG => 256,
@@ -163,6 +194,9 @@ impl PciFunction for Toy {
         file: Option<(OwnedFd, u64)>,
     ) -> Result<(), Refused> {
         let (file, offset) = file.ok_or(Refused::UNSUPPORTED)?;
+        if self.ram.is_some() && iova < 2 << 20 {
+            return Err(Refused::Errno(17));
+        }
         self.mappings.insert(iova, (size, file, offset));
         Ok(())
     }
