@@ -5,6 +5,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+/// Who is master, as an object of its own: no display object has this id.
+pub const MASTER: u32 = 0;
+
 /// What a call changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {

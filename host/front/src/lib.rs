@@ -11,12 +11,15 @@ pub mod access;
 pub mod claims;
 pub mod gate;
 pub mod limits;
-#[cfg(any())]
+#[cfg(target_os = "linux")]
 mod linux;
 pub mod quota;
 pub mod shadow;
 
 pub use access::{Access, Credentials};
 pub use limits::Limits;
-#[cfg(any())]
-pub use linux::{Device, DeviceConfig, Front, StartError};
+#[cfg(target_os = "linux")]
+pub use linux::{
+    Device, DeviceConfig, DeviceState, FileState, Front, NodeState, Picture, PictureError,
+    StartError,
+};

@@ -12,7 +12,7 @@ use rustix::net::SendFlags;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// An open file.
 #[derive(Debug)]
@@ -33,8 +33,15 @@ pub(crate) struct OpenFile {
     pub(crate) inode: u64,
     pub(crate) rings: Mutex<Vec<Arc<ProcessRing>>>,
     events: Mutex<Sender>,
+    /// Calls under way over connections.
+    calls: Mutex<usize>,
+    idle: Condvar,
     _charge: Charge,
 }
+
+/// A call under way over a connection: the file is not released meanwhile.
+#[derive(Debug)]
+pub(crate) struct CallOn<'a>(&'a OpenFile);
 
 #[derive(Debug)]
 struct Sender {
@@ -72,6 +79,8 @@ impl OpenFile {
                 queue: VecDeque::new(),
                 unit: None,
             }),
+            calls: Mutex::new(0),
+            idle: Condvar::new(),
             _charge: charge,
         }
     }
@@ -131,12 +140,35 @@ impl OpenFile {
         }
     }
 
+    /// A call over a connection begins.
+    pub(crate) fn begin_call(&self) -> CallOn<'_> {
+        *self.calls.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        CallOn(self)
+    }
+
+    /// Waits until no call over a connection is under way. None begins: nobody finds the file.
+    pub(crate) fn wait_for_calls(&self) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        while *calls > 0 {
+            let result = self.idle.wait(calls);
+            calls = result.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     pub(crate) fn ring_list(&self) -> MutexGuard<'_, Vec<Arc<ProcessRing>>> {
         self.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sender(&self) -> MutexGuard<'_, Sender> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for CallOn<'_> {
+    fn drop(&mut self) {
+        let mut calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        *calls -= 1;
+        self.0.idle.notify_all();
     }
 }
 
@@ -173,7 +205,10 @@ impl Sender {
 fn unsent(socket: &OwnedFd) -> u32 {
     // SAFETY: SIOCOUTQ (TIOCOUTQ) writes one `int`.
     let get = unsafe {
-        rustix::ioctl::Getter::<{ rustix::ioctl::Opcode::from_ne_bytes(0x5411u32.to_ne_bytes()) }, i32>::new()
+        rustix::ioctl::Getter::<
+            { rustix::ioctl::Opcode::from_ne_bytes(0x5411u32.to_ne_bytes()) },
+            i32,
+        >::new()
     };
     // SAFETY: as above; the descriptor is a socket of ours.
     let result = unsafe { rustix::ioctl::ioctl(socket, get) };

@@ -194,13 +194,6 @@ impl Objects {
         (inner.buffers.len(), bytes, inner.fences.len())
     }
 
-    /// Drops everything; the memory lives on where programs have it mapped.
-    pub(crate) fn clear(&self) {
-        let mut inner = self.lock();
-        inner.buffers.clear();
-        inner.fences.clear();
-    }
-
     fn insert(&self, fd: OwnedFd, size: u64, charge: Charge) -> Result<Arc<Buffer>, Errno> {
         let inode = rustix::fs::fstat(&fd).map_err(errno)?.st_ino;
         let mut inner = self.lock();
@@ -311,7 +304,10 @@ mod tests {
         assert_ne!(other.id, fence.id);
         drop((fence, other));
         let file = drvhost_channel::memory::sealed("other", 4096).unwrap();
-        assert_eq!(objects.take_eventfd(file, false).unwrap_err(), Errno::EINVAL);
+        assert_eq!(
+            objects.take_eventfd(file, false).unwrap_err(),
+            Errno::EINVAL
+        );
         let owed = objects.forget_worker();
         assert_eq!(owed.len(), 2);
         owed[0].signal();

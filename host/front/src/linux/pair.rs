@@ -43,10 +43,7 @@ impl NodeSocket {
     }
 
     pub(crate) fn pair(&self) -> Result<Pair, Errno> {
-        let listener = self
-            .listener
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
         let client = socket()?;
         connect(&client, &SocketAddrUnix::new(&self.path)?)?;
         let own = rustix::process::getpid();

@@ -36,3 +36,8 @@ pub(crate) fn credentials(socket: impl AsFd) -> Result<Credentials, Errno> {
         privileged: uid == 0 && capabilities >> CAP_SYS_ADMIN & 1 == 1,
     })
 }
+
+/// The user that connected.
+pub(crate) fn uid(socket: impl AsFd) -> Result<u32, Errno> {
+    Ok(rustix::net::sockopt::socket_peercred(socket)?.uid.as_raw())
+}

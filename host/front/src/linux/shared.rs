@@ -10,6 +10,7 @@ use super::pool::Pool;
 use super::ring::ProcessRing;
 use crate::access::Access;
 use crate::quota::Accounts;
+use drvhost_abi::Errno;
 use drvhost_abi::tables::NodeKind;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ pub(crate) struct Node {
     pub(crate) kind: NodeKind,
     /// Its index with the driver.
     pub(crate) index: u32,
+    /// The driver's name.
+    pub(crate) driver: String,
     pub(crate) access: Access,
     pub(crate) socket: Arc<NodeSocket>,
 }
@@ -52,8 +55,19 @@ pub(crate) struct Shared {
     pub(crate) askers: Pool,
     /// For closing files, so that closing never waits behind asks.
     pub(crate) closers: Pool,
+    /// Told the address of a device whose connectors changed.
+    pub(crate) on_hotplug: Mutex<Option<Hotplug>>,
     tables: Mutex<Tables>,
     last: AtomicU64,
+}
+
+/// What is told of hot-plugged connectors.
+pub(crate) struct Hotplug(pub(crate) Box<dyn Fn(&str) + Send>);
+
+impl std::fmt::Debug for Hotplug {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hotplug")
+    }
 }
 
 impl Shared {
@@ -65,6 +79,7 @@ impl Shared {
             poller,
             askers: Pool::new("front ask", threads),
             closers: Pool::new("front close", threads),
+            on_hotplug: Mutex::default(),
             tables: Mutex::default(),
             last: AtomicU64::new(0),
         }
@@ -79,8 +94,38 @@ impl Shared {
         self.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// Connectors of a device changed.
+    pub(crate) fn hotplug(&self, address: &str) {
+        let told = self.on_hotplug.lock();
+        if let Some(Hotplug(tell)) = &*told.unwrap_or_else(PoisonError::into_inner) {
+            tell(address);
+        }
+    }
+
+    /// The counted reference to a device that is not removed.
+    pub(crate) fn device(&self, device: &Device) -> Option<Arc<Device>> {
+        let tables = self.tables();
+        let mut devices = tables.devices.iter();
+        devices
+            .find(|other| std::ptr::eq(&***other, device))
+            .cloned()
+    }
+
     pub(crate) fn file(&self, cookie: u64) -> Option<Arc<OpenFile>> {
         self.tables().files.get(&cookie).cloned()
+    }
+
+    /// The open file of a ring, for a process that names it by its token. `ENODEV`: there is none,
+    /// so the file's device is gone.
+    pub(crate) fn file_of_token(&self, token: [u64; 2], pid: u32) -> Result<Arc<OpenFile>, Errno> {
+        let tables = self.tables();
+        let number = tables.tokens.get(&token).ok_or(Errno::ENODEV)?;
+        let (cookie, ring) = tables.rings.get(number).ok_or(Errno::ENODEV)?;
+        // A secret that another process got hold of opens nothing.
+        if ring.pid != pid {
+            return Err(Errno::EBADF);
+        }
+        tables.files.get(cookie).cloned().ok_or(Errno::ENODEV)
     }
 
     /// Takes a ring out of the tables; its threads end by themselves.
@@ -121,7 +166,9 @@ impl Shared {
     pub(crate) fn insert_ring(&self, file: &Arc<OpenFile>, ring: &Arc<ProcessRing>) {
         let mut tables = self.tables();
         tables.tokens.insert(ring.token, ring.number);
-        tables.rings.insert(ring.number, (file.cookie, ring.clone()));
+        tables
+            .rings
+            .insert(ring.number, (file.cookie, ring.clone()));
         file.ring_list().push(ring.clone());
         drop(tables);
         if let Some(process) = &ring.process {

@@ -145,7 +145,8 @@ impl Shadow {
         // The mode set itself can show the new framebuffer, if nothing that came later may have
         // changed the plane.
         let entries = self.log.entries_mut();
-        let set = |entry: &Entry| matches!(entry, Entry::Legacy { key: Key::Crtc(c), .. } if *c == crtc);
+        let set =
+            |entry: &Entry| matches!(entry, Entry::Legacy { key: Key::Crtc(c), .. } if *c == crtc);
         let overwrites = |entry: &Entry| {
             matches!(
                 entry,
@@ -169,10 +170,14 @@ impl Shadow {
             self.prune();
             return;
         }
-        let payload = changed(done.cmd, done.request, |flip: &mut drm_mode_crtc_page_flip| {
-            flip.flags = 0;
-            flip.user_data = 0;
-        });
+        let payload = changed(
+            done.cmd,
+            done.request,
+            |flip: &mut drm_mode_crtc_page_flip| {
+                flip.flags = 0;
+                flip.user_data = 0;
+            },
+        );
         self.legacy(done, Key::Flip(crtc), payload, new);
     }
 

@@ -235,6 +235,11 @@ pub fn split(mut data: &[u8]) -> Result<Vec<&[u8]>, Errno> {
     Ok(records)
 }
 
+/// Whether a record says that a flip is complete.
+pub fn is_flip(event: &[u8]) -> bool {
+    drm_event::read_from(event).type_ == DRM_EVENT_FLIP_COMPLETE
+}
+
 fn parse(event: &[u8]) -> Result<Option<Want>, Errno> {
     let head = drm_event::read_from(event);
     let (kind, length) = match head.type_ {
@@ -308,7 +313,11 @@ mod tests {
         let owed = events.owed();
         let bytes = events.replace(&owed[0], 100, 5).unwrap();
         assert!(events.replace(&owed[0], 100, 5).is_none());
-        assert_eq!(events.arrived(1, &bytes), Ok(false), "the dead worker's own");
+        assert_eq!(
+            events.arrived(1, &bytes),
+            Ok(false),
+            "the dead worker's own"
+        );
         assert_eq!(events.base(), 101);
         assert_eq!(events.count(1), 0);
     }

@@ -38,6 +38,12 @@ impl Offsets {
         (end <= *size).then_some((*buffer, place))
     }
 
+    /// Forgets buffers that are gone.
+    pub fn retain(&mut self, kept: impl Fn(u64) -> bool) {
+        self.by_buffer.retain(|buffer, _| kept(*buffer));
+        self.by_offset.retain(|_, (buffer, _)| kept(*buffer));
+    }
+
     /// A buffer is gone.
     pub fn forget(&mut self, buffer: u64) {
         if let Some(offset) = self.by_buffer.remove(&buffer) {
@@ -58,7 +64,13 @@ mod tests {
         assert_eq!(offsets.of(1, 8192), a);
         assert_eq!(offsets.find(a, 8192), Some((1, 0)));
         assert_eq!(offsets.find(a + 4096, 4096), Some((1, 4096)));
-        for (offset, length) in [(a, 8193), (a + 8192, 1), (a - 1, 1), (b, 4097), (b, u64::MAX)] {
+        for (offset, length) in [
+            (a, 8193),
+            (a + 8192, 1),
+            (a - 1, 1),
+            (b, 4097),
+            (b, u64::MAX),
+        ] {
             assert_eq!(offsets.find(offset, length), None, "{offset:x} {length}");
         }
         offsets.forget(1);

@@ -134,7 +134,11 @@ impl Shadow {
             ioctl::SET_CLIENT_CAP => {
                 let cap: drm_set_client_cap = done.sent();
                 self.with_file(&done, |file| {
-                    match file.caps.iter_mut().find(|(number, _)| *number == cap.capability) {
+                    match file
+                        .caps
+                        .iter_mut()
+                        .find(|(number, _)| *number == cap.capability)
+                    {
                         Some((_, value)) => *value = cap.value,
                         None => file.caps.push((cap.capability, cap.value)),
                     }

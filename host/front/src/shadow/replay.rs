@@ -573,7 +573,9 @@ impl Replay<'_> {
                 changed(cmd, bytes, |set: &mut drm_mode_crtc| set.fb_id = id)
             }
             (Key::Flip(_), Link::Framebuffer(_)) => {
-                changed(cmd, bytes, |flip: &mut drm_mode_crtc_page_flip| flip.fb_id = id)
+                changed(cmd, bytes, |flip: &mut drm_mode_crtc_page_flip| {
+                    flip.fb_id = id
+                })
             }
             (Key::Plane(_), Link::Framebuffer(_)) => {
                 changed(cmd, bytes, |set: &mut drm_mode_set_plane| set.fb_id = id)
@@ -593,11 +595,9 @@ impl Replay<'_> {
                 let handle = self.handle(&empty, self.host, buffer, 0)?;
                 let number = handle.unwrap_or(0);
                 let bytes = match cmd {
-                    ioctl::MODE_CURSOR => {
-                        changed(cmd, bytes, |cursor: &mut drm_mode_cursor| {
-                            cursor.handle = number;
-                        })
-                    }
+                    ioctl::MODE_CURSOR => changed(cmd, bytes, |cursor: &mut drm_mode_cursor| {
+                        cursor.handle = number;
+                    }),
                     _ => changed(cmd, bytes, |cursor: &mut drm_mode_cursor2| {
                         cursor.handle = number;
                     }),

@@ -129,13 +129,17 @@ impl Topology {
             ("plane", &self.planes, &now.planes),
         ] {
             for id in before.iter().filter(|id| !now.contains(id)) {
-                lost.push(format!("{kind} {id}: the new driver process has none of this id"));
+                lost.push(format!(
+                    "{kind} {id}: the new driver process has none of this id"
+                ));
             }
         }
         for (object, properties) in &self.properties {
             let known = now.properties.get(object);
             if known.is_some_and(|now| now != properties) {
-                lost.push(format!("object {object}: its properties have other ids now"));
+                lost.push(format!(
+                    "object {object}: its properties have other ids now"
+                ));
             }
         }
         lost

@@ -48,12 +48,18 @@ pub fn changed<T: Pod>(cmd: u32, payload: &[u8], change: impl FnOnce(&mut T)) ->
 
 /// Numbers as an array's bytes.
 pub fn words(values: &[u32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }
 
 /// Numbers as an array's bytes.
 pub fn longs(values: &[u64]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }
 
 /// Calls on one file of a worker, made by the host.
@@ -127,5 +133,8 @@ pub fn fixed_part<T: Pod>(cmd: u32, answer: &[u8]) -> T {
 
 /// Numbers from an array's bytes.
 pub fn elements<T: Pod>(bytes: &[u8]) -> Vec<T> {
-    bytes.chunks_exact(size_of::<T>()).map(T::read_from).collect()
+    bytes
+        .chunks_exact(size_of::<T>())
+        .map(T::read_from)
+        .collect()
 }
