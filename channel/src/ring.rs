@@ -5,11 +5,13 @@
 //!
 //! | header | | slot | |
 //! |---|---|---|---|
-//! | 0 `doorbell` u32: goes up with every request | futex | 0 `state` u32 | futex |
-//! | 64 `sleepers` u32: servers that sleep on the doorbell | | 4 `server_cpu` u32 | |
-//! | 128 `freed` u32: goes up when a slot is freed | futex | 64 the call's head ([`Head`]) | |
-//! | 192 `queue` u32: clients that sleep on `freed` | | 128 objects ([`MAX_OBJECTS`] × 16) | |
-//! | 256 `closed` u32 | | [`PAYLOAD_AT`] payload | |
+//! | 0 `doorbell` u32: goes up with every request | futex | 0 the call's head ([`Head`]) | |
+//! | 64 `sleepers` u32: servers that sleep on the doorbell | | 128 objects ([`MAX_OBJECTS`] × 16) | |
+//! | 128 `freed` u32: goes up when a slot is freed | futex | [`PAYLOAD_AT`] payload | |
+//! | 192 `queue` u32: clients that sleep on `freed` | | | |
+//! | 256 `closed` u32 | | | |
+//! | 1024 and every 16: a slot's `state` u32 | futex | | |
+//! | 4 bytes on: `server_cpu` u32; 8: `waiting` u32: the client sleeps on `state` | | | |
 //!
 //! A slot goes `FREE → CLAIMED → REQUEST → BUSY → DONE → FREE`; the client does the first two and
 //! the last step, the server the others. Neither end trusts the other: sizes come from constants,

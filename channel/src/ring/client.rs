@@ -3,7 +3,7 @@
 
 use super::layout::{
     CLAIMED, CLOSED, DONE, DOORBELL, FREE, FREED, Head, QUEUE, REQUEST, Ring, SERVER_CPU, SLEEPERS,
-    STATE, cpu, wait, wake,
+    STATE, WAITING, cpu, wait, wake,
 };
 use drvhost_abi::tables::ObjectRef;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -117,9 +117,13 @@ impl RingClient {
                 std::hint::spin_loop();
             }
         }
+        let waiting = self.ring.slot_word(slot, WAITING);
         loop {
-            let seen = state.load(Acquire);
+            // The server looks at it after the answer's `DONE`: one of the two sees the other's.
+            waiting.store(1, SeqCst);
+            let seen = state.load(SeqCst);
             if seen == DONE {
+                waiting.store(0, Relaxed);
                 return Ok(());
             }
             // The slot is not freed on the way out: the server may still write to it.

@@ -18,6 +18,7 @@ pub const MAX_OBJECTS: usize = 32;
 pub const PAYLOAD_AT: usize = 1024;
 
 const PAGE: usize = 4096;
+const _: () = assert!(WORDS + Slots::Worker as usize * WORDS_STRIDE <= PAGE);
 const STRIDE: usize = MAX_PAYLOAD + PAGE;
 
 pub(super) const DOORBELL: usize = 0;
@@ -26,9 +27,13 @@ pub(super) const FREED: usize = 128;
 pub(super) const QUEUE: usize = 192;
 pub(super) const CLOSED: usize = 256;
 
+// The words of all slots lie together: servers look at each before they sleep.
+const WORDS: usize = 1024;
+const WORDS_STRIDE: usize = 16;
 pub(super) const STATE: usize = 0;
 pub(super) const SERVER_CPU: usize = 4;
-const HEAD: usize = 64;
+pub(super) const WAITING: usize = 8;
+const HEAD: usize = 0;
 const OBJECTS: usize = 128;
 
 pub(super) const FREE: u32 = 0;
@@ -125,7 +130,11 @@ impl Ring {
     }
 
     pub(super) fn slot_word(&self, index: usize, offset: usize) -> &AtomicU32 {
-        self.word(self.slot(index) + offset)
+        assert!(
+            index < self.slots,
+            "slot indexes come from loops over the slots"
+        );
+        self.word(WORDS + index * WORDS_STRIDE + offset)
     }
 
     fn copy_in(&self, offset: usize, bytes: &[u8]) {

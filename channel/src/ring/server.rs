@@ -2,8 +2,8 @@
 //! The serving end of a ring.
 
 use super::layout::{
-    BUSY, CLOSED, DONE, DOORBELL, FREED, Head, REQUEST, Ring, SERVER_CPU, SLEEPERS, STATE, cpu,
-    wait, wake,
+    BUSY, CLOSED, DONE, DOORBELL, FREED, Head, REQUEST, Ring, SERVER_CPU, SLEEPERS, STATE, WAITING,
+    cpu, wait, wake,
 };
 use drvhost_abi::tables::ObjectRef;
 use std::sync::Arc;
@@ -98,8 +98,10 @@ impl RingServer {
         ring.slot_word(taken.slot, SERVER_CPU)
             .store(cpu() + 1, Relaxed);
         let state = ring.slot_word(taken.slot, STATE);
-        state.store(DONE, Release);
-        wake(state, 1);
+        state.store(DONE, SeqCst);
+        if ring.slot_word(taken.slot, WAITING).load(SeqCst) != 0 {
+            wake(state, 1);
+        }
     }
 
     fn take(&self, payload: &mut Vec<u8>) -> Option<Taken> {
