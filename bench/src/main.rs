@@ -6,7 +6,7 @@
 //! Read in this order:
 //! * [`run`]: what is measured, in which order;
 //! * [`placement`], [`samples`], [`row`]: CPUs, statistics, the table;
-//! * [`floor`]: the echo and the FUSE ioctl;
+//! * [`floor`]: the socket's echo, the ring's, and the FUSE ioctl;
 //! * [`bed`], [`control`], [`client`]: a machine with drvhost, questions to it, and the program
 //!   under `drvhost exec` that makes the calls;
 //! * [`calls`], [`recovery`], [`flips`], [`start`], [`matching`], [`resting`]: the measurements.
@@ -53,6 +53,9 @@ enum Role {
     /// Returns messages that come over standard input, a socket.
     #[command(hide = true)]
     Echo,
+    /// Returns calls that come through standard input, a ring.
+    #[command(hide = true)]
+    Ring,
     /// Serves a file system with one file whose ioctls are answered.
     #[command(hide = true)]
     Fuse {
@@ -68,6 +71,7 @@ fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     match arguments.role {
         Some(Role::Echo) => floor::echo::serve()?,
+        Some(Role::Ring) => floor::ring::serve()?,
         Some(Role::Fuse { dir }) => floor::fuse::serve(&dir)?,
         Some(Role::Client) => client::serve()?,
         None => return run::run(&arguments.out, arguments.quick, &arguments.only),

@@ -151,7 +151,7 @@ pub fn run(out: &Path, quick: bool, only: &[Part]) -> Result<ExitCode> {
     })
 }
 
-/// The echo between the ends of each placement, and beside it the FUSE ioctl.
+/// The echo between the ends of each placement, and beside it the ring's and the FUSE ioctl.
 fn floors(placements: &[Placement], rounds: usize, results: &mut Results) -> Result<()> {
     let mut ends: Vec<&Placement> = Vec::new();
     for place in placements {
@@ -163,6 +163,8 @@ fn floors(placements: &[Placement], rounds: usize, results: &mut Results) -> Res
         let echo = floor::echo::measure(place, rounds)?;
         let fuse = floor::fuse::measure(place, rounds);
         results.add("echo", Ok(vec![echo.clone()]));
+        let ring = floor::ring::measure(place, rounds).map(|row| vec![row.against(Some(&echo))]);
+        results.add("ring", ring);
         match fuse {
             Ok(row) => results.add("FUSE", Ok(vec![row.against(Some(&echo))])),
             // Not every machine lets us: the other rows do not need it.

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-//! What a round trip to another process costs without drvhost.
+//! What a round trip to another process costs without drvhost, or with its ring alone.
 //!
 //! * [`echo`]: a message over a Unix seqpacket socket and back;
+//! * [`ring`]: a call through drvhost's ring and back;
 //! * [`fuse`]: an ioctl on a file of a FUSE file system.
 
 pub mod echo;
 pub mod fuse;
+pub mod ring;
 
 use anyhow::Result;
 use std::time::{Duration, Instant};
