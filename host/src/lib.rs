@@ -1,2 +1,0 @@
-// SPDX-License-Identifier: MIT
-//! Runs hardware drivers as plugins in processes of their own.
