@@ -58,6 +58,10 @@ impl Device {
             let mut state = self.lock();
             self.complete_due(&mut state, now);
             let mut tx = build(&mut state)?;
+            if how == How::Forced {
+                // Nobody waits for it, so the next change must not have to either.
+                tx.pace = Pace::Async;
+            }
             let modeset = check(&self.objects, &*self.gpu, &mut tx)?;
             if how == How::Test {
                 return Ok(Outcome::default());
