@@ -16,7 +16,9 @@ pub struct DeviceState {
     pub nodes: Vec<NodeState>,
     /// Open files, in the order they were opened.
     pub files: Vec<FileState>,
-    /// Buffers, and fences and events.
+    /// Card files that are in the record: those that are being closed still are.
+    pub recorded: usize,
+    /// Buffers.
     pub buffers: usize,
     /// Bytes of all buffers.
     pub buffer_bytes: u64,
@@ -111,6 +113,7 @@ impl Device {
             running,
             nodes,
             files,
+            recorded: shadow.files.len(),
             buffers,
             buffer_bytes,
             fences,

@@ -125,7 +125,17 @@ impl Device {
 
     /// Drops buffers that nothing refers to any more. Not with the record locked.
     pub(crate) fn collect(&self) {
-        let mut shadow = self.shadow();
+        self.collect_with(&mut self.shadow());
+    }
+
+    /// The same, unless the record is locked: whoever holds it collects afterwards.
+    pub(crate) fn try_collect(&self) {
+        if let Ok(mut shadow) = self.shadow.try_lock() {
+            self.collect_with(&mut shadow);
+        }
+    }
+
+    fn collect_with(&self, shadow: &mut Shadow) {
         let used = shadow.buffers();
         self.objects.collect(|id| used.contains(&id));
         shadow

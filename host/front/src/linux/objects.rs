@@ -112,10 +112,9 @@ impl Objects {
         Ok(buffer)
     }
 
-    pub(crate) fn put_buffer(&self, id: u64) {
-        if let Ok(buffer) = self.buffer(id) {
-            less(&buffer.uses);
-        }
+    /// True: that was the worker's last use.
+    pub(crate) fn put_buffer(&self, id: u64) -> bool {
+        self.buffer(id).is_ok_and(|buffer| less(&buffer.uses) == 0)
     }
 
     /// Drops buffers that neither the worker nor the record uses.

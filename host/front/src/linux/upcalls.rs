@@ -4,7 +4,7 @@
 use super::device::Device;
 use super::objects::{Buffer, Fence, errno};
 use crate::quota::Kind;
-use crate::shadow::events::{self, split};
+use crate::shadow::events::{self, Arrival, split};
 use drvhost_abi::Errno;
 use drvhost_port::{Object, Upcalls};
 use std::sync::atomic::Ordering;
@@ -40,7 +40,9 @@ impl Upcalls for DeviceUpcalls {
     }
 
     fn buffer_put(&self, id: u64) {
-        self.device.objects.put_buffer(id);
+        if self.device.objects.put_buffer(id) {
+            self.device.try_collect();
+        }
     }
 
     fn fence_create(&self, _file: u64) -> Result<Object, Errno> {
@@ -65,14 +67,16 @@ impl Upcalls for DeviceUpcalls {
             return Err(Errno::ENOENT);
         }
         for event in split(data)? {
-            if events::is_flip(event)
+            let arrival = device.events().arrived(file, event)?;
+            if arrival == Arrival::Awaited
+                && events::is_flip(event)
                 && let Some(worker) = device.worker()
             {
                 worker.expect(-1);
             }
-            let send = device.events().arrived(file, event)?;
             // Linux has room for what was asked for; more than that a driver may not send.
-            if send && open.unread() * events::EVENT_SIZE < 2 * events::EVENT_SPACE {
+            let room = open.unread() * events::EVENT_SIZE < 2 * events::EVENT_SPACE;
+            if arrival != Arrival::Late && room {
                 open.send(&device.shared, event);
             } else {
                 log::debug!("{}: event for file {file} dropped", device.address());

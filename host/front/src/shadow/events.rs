@@ -61,6 +61,17 @@ struct Pending {
     again: Option<(u32, Vec<u8>)>,
 }
 
+/// What is to be done with an event from a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Sent: a request asked for it.
+    Awaited,
+    /// Sent: the driver's own idea.
+    Extra,
+    /// Dropped: it was replaced before.
+    Late,
+}
+
 /// The events of one device.
 #[derive(Debug, Default)]
 pub struct Events {
@@ -119,10 +130,10 @@ impl Events {
         pending.any(|p| p.ticket == ticket && p.delivered)
     }
 
-    /// Checks an event from a worker: one whole record of a known length. True: to be sent.
-    pub fn arrived(&mut self, file: u64, event: &[u8]) -> Result<bool, Errno> {
+    /// Checks an event from a worker: one whole record of a known length.
+    pub fn arrived(&mut self, file: u64, event: &[u8]) -> Result<Arrival, Errno> {
         let Some(want) = parse(event)? else {
-            return Ok(true);
+            return Ok(Arrival::Extra);
         };
         self.see(match want.kind {
             Kind::Sequence => drm_event_crtc_sequence::read_from(event).sequence,
@@ -130,7 +141,7 @@ impl Events {
         });
         if let Some(at) = self.replaced.iter().position(|r| *r == (file, want)) {
             self.replaced.swap_remove(at);
-            return Ok(false);
+            return Ok(Arrival::Late);
         }
         let matches = |pending: &&mut Pending| {
             pending.file == file
@@ -145,9 +156,9 @@ impl Events {
                 self.remove_one(ticket);
             }
             Some(pending) => pending.delivered = true,
-            None => {}
+            None => return Ok(Arrival::Extra),
         }
-        Ok(true)
+        Ok(Arrival::Awaited)
     }
 
     /// What the dead worker owes: of requests that it took. Others are made again by their
@@ -315,7 +326,7 @@ mod tests {
         assert!(events.replace(&owed[0], 100, 5).is_none());
         assert_eq!(
             events.arrived(1, &bytes),
-            Ok(false),
+            Ok(Arrival::Late),
             "the dead worker's own"
         );
         assert_eq!(events.base(), 101);
@@ -327,7 +338,8 @@ mod tests {
         let mut events = Events::default();
         let ticket = events.reserve(1, &[FLIP], 0).unwrap();
         assert!(!events.delivered(ticket));
-        assert_eq!(events.arrived(1, &event(FLIP, 9, 0)), Ok(true));
+        let arrived = events.arrived(1, &event(FLIP, 9, 0));
+        assert_eq!(arrived, Ok(Arrival::Awaited));
         assert!(events.delivered(ticket));
         events.accept(ticket, None);
         assert!(events.owed().is_empty());

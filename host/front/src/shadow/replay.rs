@@ -146,29 +146,30 @@ impl Replay<'_> {
 
     /// Opens files so that who was master may be it again, and who is master is.
     fn open_files(&mut self, shadow: &Shadow) -> Result<(), CallError> {
-        let ordinary = |file: &&File| file.lease.is_none();
-        let cookies = |was: bool| {
-            let files = shadow.files.iter();
-            files.filter(move |(cookie, file)| {
-                file.lease.is_none()
-                    && (file.was_master && shadow.master != Some(**cookie)) == was
-                    && shadow.master != Some(**cookie)
-            })
-        };
-        // Whoever opens a card without a master becomes it, and drops it again.
-        for (cookie, file) in cookies(true) {
-            self.open(file)?;
-            self.quiet(*cookie, ioctl::DROP_MASTER, Vec::new())?;
+        let files = shadow.files.iter();
+        let files = files.filter(|(_, file)| file.lease.is_none());
+        let (mut order, mut others): (Vec<_>, Vec<_>) =
+            files.partition(|(cookie, file)| file.was_master && shadow.master != Some(**cookie));
+        let is_master = |(cookie, _): &(&u64, &File)| shadow.master == Some(**cookie);
+        if let Some(at) = others.iter().position(is_master) {
+            order.push(others.remove(at));
+        } else if order.is_empty() && !others.is_empty() {
+            order.push(others.remove(0));
         }
-        let master = shadow.master.and_then(|cookie| shadow.files.get(&cookie));
-        if let Some(file) = master.filter(ordinary) {
+        // Whoever opens a card without a master becomes it: each of these in turn, and the last
+        // of them keeps the others from it.
+        let last = order.last().map(|(cookie, _)| **cookie);
+        for (cookie, file) in order {
             self.open(file)?;
-        }
-        for (index, (cookie, file)) in cookies(false).enumerate() {
-            self.open(file)?;
-            if index == 0 && master.is_none() {
+            if Some(*cookie) != last {
                 self.quiet(*cookie, ioctl::DROP_MASTER, Vec::new())?;
             }
+        }
+        for (_, file) in others {
+            self.open(file)?;
+        }
+        if let Some(cookie) = last.filter(|cookie| shadow.master != Some(*cookie)) {
+            self.quiet(cookie, ioctl::DROP_MASTER, Vec::new())?;
         }
         for (cookie, file) in &shadow.files {
             if file.lease.is_none() {
