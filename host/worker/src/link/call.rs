@@ -129,6 +129,10 @@ impl Worker for Link {
         check(status.into()).map(drop)
     }
 
+    fn restored(&self) {
+        self.shared.answered.store(0, Ordering::Relaxed);
+    }
+
     fn expect(&self, change: i32) {
         self.shared
             .expected

@@ -176,7 +176,7 @@ impl Link {
         true
     }
 
-    /// Ioctls of clients that the worker has answered; replayed ones do not count.
+    /// Ioctls of clients that the worker has answered since their state was put back.
     pub fn answered(&self) -> u64 {
         self.shared.answered.load(Ordering::Relaxed)
     }

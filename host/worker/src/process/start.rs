@@ -55,10 +55,11 @@ pub(super) fn start() -> Result<(), StartError> {
     }
     let memory: [OwnedFd; 4] = memory.try_into().map_err(|_| StartError::Order("memory"))?;
     let [ring, clock, progress, recorder] = memory;
-    let ring = Ring::open(&ring, Slots::Worker).map_err(system("map the ring"))?;
-    let clock = ClockReader::open(&clock).map_err(system("map the clock"))?;
-    let progress = Progress::open(&progress).map_err(system("map the progress page"))?;
-    let recorder = Recorder::open(&recorder).map_err(system("map the flight recorder"))?;
+    // Each descriptor is closed as soon as its memory is mapped.
+    let ring = Ring::open(ring, Slots::Worker).map_err(system("map the ring"))?;
+    let clock = ClockReader::open(clock).map_err(system("map the clock"))?;
+    let progress = Progress::open(progress).map_err(system("map the progress page"))?;
+    let recorder = Recorder::open(recorder).map_err(system("map the flight recorder"))?;
 
     let (load, fds) = match message::receive(&socket, &mut buffer, true) {
         Ok((ToWorker::Load(load), fds)) => (load, fds),

@@ -166,8 +166,8 @@ fn program(
         .map_err(failed("system call filter"))
 }
 
-fn forbid(numbers: &[i64], errno: i32) -> Result<BpfProgram, ConfineError> {
-    let rules = numbers.iter().map(|number| (*number, Vec::new())).collect();
+/// A filter that refuses what the rules say, and nothing else.
+fn forbid(rules: Rules, errno: i32) -> Result<BpfProgram, ConfineError> {
     program(
         rules,
         SeccompAction::Allow,
@@ -180,7 +180,7 @@ pub(super) fn install() -> Result<(), ConfineError> {
     let refuse = SeccompAction::Errno(libc::EPERM.cast_unsigned());
     let allow = program(allowed()?, refuse, SeccompAction::Allow)?;
     // Of two errors the one of the filter that came last counts, so this one comes last.
-    let no_clone3 = forbid(&[libc::SYS_clone3], libc::ENOSYS)?;
+    let no_clone3 = forbid(Rules::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)?;
     for filter in [&allow, &no_clone3] {
         seccompiler::apply_filter(filter).map_err(failed("system call filter"))?;
     }
@@ -189,6 +189,10 @@ pub(super) fn install() -> Result<(), ConfineError> {
 
 /// Installs the third filter, for threads too that a plugin's constructor may have started.
 pub(super) fn close() -> Result<(), ConfineError> {
-    let filter = forbid(LOADING, libc::EPERM)?;
+    let mut rules: Rules = LOADING.iter().map(|number| (*number, Vec::new())).collect();
+    // The C library asks this way about a descriptor, without a path.
+    let descriptor = u64::from(libc::AT_EMPTY_PATH.cast_unsigned());
+    rules.insert(libc::SYS_newfstatat, vec![equals(3, descriptor, 0)?]);
+    let filter = forbid(rules, libc::EPERM)?;
     seccompiler::apply_filter_all_threads(&filter).map_err(failed("system call filter"))
 }
