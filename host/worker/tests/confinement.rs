@@ -2,6 +2,7 @@
 //! A plugin that attacks: every attempt fails, and the worker serves on.
 
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)] // helpers of tests, too
 
 mod common;
 

@@ -2,6 +2,7 @@
 //! Workers that crash, hang and break the protocol: what callers get, what the host says.
 
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)] // helpers of tests, too
 
 mod common;
 

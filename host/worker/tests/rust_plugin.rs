@@ -2,6 +2,7 @@
 //! A driver in Rust in a worker process: every service of the host and of the device.
 
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)] // helpers of tests, too
 
 mod common;
 
@@ -88,7 +89,7 @@ fn buffers_events_fences_and_registers() {
     let larger = link.ioctl(1, &again, &mut word(9000));
     assert_eq!(larger, Err(CallError::Errno(Errno::EINVAL)));
 
-    ioctl(&link, 1, tiny::EVENT, &mut *b"event".to_vec()).unwrap();
+    ioctl(&link, 1, tiny::EVENT, &mut b"event".to_vec()).unwrap();
     bench
         .host
         .wait(|state| state.events == [(1, b"event".to_vec())]);
@@ -191,7 +192,7 @@ fn a_client_is_served_directly() {
     let mut payload = *b"abc";
     assert_eq!(call(tiny::ECHO, &mut payload), Ok(1));
     assert_eq!(&payload, b"bcd");
-    assert_eq!(call(tiny::EVENT, &mut *b"event".to_vec()), Ok(0));
+    assert_eq!(call(tiny::EVENT, &mut b"event".to_vec()), Ok(0));
     let mut event = [0; 16];
     let (len, _) = rustix::net::recv(&client, &mut event, RecvFlags::empty()).unwrap();
     assert_eq!(&event[..len], b"event");

@@ -46,7 +46,7 @@ pub enum LinkError {
         /// What it did.
         doing: &'static str,
         /// How it ended.
-        exit: Exit,
+        exit: Box<Exit>,
         /// Its last log line.
         last: Option<String>,
     },

@@ -132,7 +132,8 @@ mod tests {
         let waiting = |deadline| State::Waiting { deadline };
         let forever = waiting(u64::MAX);
         // (threads, calls under way since, expected, hung?) at 1000 with a limit of 100
-        let rows: &[(&[(Role, State, u64)], &[u64], bool, &str)] = &[
+        type Row<'a> = (&'a [(Role, State, u64)], &'a [u64], bool, &'a str);
+        let rows: &[Row<'_>] = &[
             (&[(Server, Running, 0)], &[], false, "no"),
             (&[(Server, Running, 0)], &[0], false, "running"),
             (&[(Server, Running, 900)], &[900], false, "no"),

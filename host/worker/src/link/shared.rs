@@ -119,7 +119,7 @@ impl Shared {
                 return Ok(found);
             }
             if let Some(exit) = &state.exit {
-                let (exit, log) = (exit.clone(), self.log.lock());
+                let (exit, log) = (Box::new(exit.clone()), self.log.lock());
                 let log = log.unwrap_or_else(PoisonError::into_inner);
                 let last = log.back().map(|line| line.text.clone());
                 return Err(LinkError::Died { doing, exit, last });

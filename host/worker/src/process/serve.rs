@@ -106,7 +106,7 @@ impl Pool {
         }
     }
 
-    fn handle(&self, process: &'static Process, taken: &Taken, payload: &mut Vec<u8>) {
+    fn handle(&self, process: &'static Process, taken: &Taken, payload: &mut [u8]) {
         let mut head = taken.head;
         let mut objects = Vec::new();
         let result = match &self.direct {
@@ -145,7 +145,7 @@ fn host_call(
     taken: &Taken,
     head: &mut Head,
     objects: &mut Vec<ObjectRef>,
-    payload: &mut Vec<u8>,
+    payload: &mut [u8],
 ) -> Result<u64, Errno> {
     match head.op {
         ops::IOCTL => {

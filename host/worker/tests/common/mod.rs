@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What the tests share: a simulated device, a host that gives buffers and fences, and workers.
 
-#![allow(dead_code)] // each test binary uses a part
+#![allow(dead_code, clippy::unwrap_used)] // each test binary uses a part
 
 use driver_sys::vfio_user::{Client, socket_path};
 use driver_sys::{PciAddress, PciIds};

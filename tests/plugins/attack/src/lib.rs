@@ -88,11 +88,16 @@ pub const ATTACKS: &[Attack] = &[
         )
     }),
     ("fork", |_| {
-        // SAFETY: the child ends at once.
-        match unsafe { libc::fork() } {
-            0 => unsafe { libc::_exit(0) },
-            -1 => last_error(),
-            child => child.into(),
+        // SAFETY: the child does nothing but end.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(0) };
+        }
+        if child < 0 {
+            last_error()
+        } else {
+            child.into()
         }
     }),
     ("fork by system call", |_| call(libc::SYS_fork, [0; 5])),
@@ -353,7 +358,7 @@ impl NodeFile for File {
             DESCRIPTORS => descriptors(),
             THREADS => {
                 let mut count = 0;
-                while count < 1 << 14 && self.0.spawn("bomb", || std::thread::park()).is_ok() {
+                while count < 1 << 14 && self.0.spawn("bomb", std::thread::park).is_ok() {
                     count += 1;
                 }
                 count
