@@ -40,14 +40,14 @@ fn every_attack_fails() {
 fn bombs_meet_limits() {
     let mut bench = Bench::real();
     bench.config.limits = Limits {
-        memory: 256 << 20,
+        memory: 1 << 30,
         descriptors: 64,
         ..Limits::default()
     };
     let link = bench.bound(&plugin("attack"), &[]);
     open(&link, 0, 1).unwrap();
     let eaten = |number| ioctl(&link, 1, number, &mut [0; 4]).unwrap().value;
-    assert!(eaten(attack::MEMORY) < 256 << 20);
+    assert!(eaten(attack::MEMORY) < 1 << 30);
     assert!(eaten(attack::DESCRIPTORS) < 64);
     assert!(eaten(attack::THREADS) < 256);
     // It lives and answers.

@@ -2,9 +2,10 @@
 //! Threads that the host watches: each has an entry in the progress page and a stack for faults.
 
 use super::{Process, fault};
-use crate::wire::progress::{Mark, Role};
+use crate::wire::progress::{MAX_THREADS, Mark, Role};
 use drvhost_abi::Errno;
 use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the current thread works for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,6 +49,9 @@ pub(super) fn watched<T>(
     result
 }
 
+/// Threads now; each needs an entry in the progress page.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
 /// Starts a watched thread. `EAGAIN`: there are too many.
 pub(super) fn spawn(
     process: &'static Process,
@@ -55,12 +59,22 @@ pub(super) fn spawn(
     role: Role,
     f: impl FnOnce() + Send + 'static,
 ) -> Result<(), Errno> {
+    // One entry is the main thread's.
+    if COUNT.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_THREADS {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+        return Err(Errno::EAGAIN);
+    }
     let own_name = name.to_string();
-    std::thread::Builder::new()
+    let started = std::thread::Builder::new()
         .name(own_name.clone())
-        .spawn(move || watched(process, &own_name, role, f))
-        .map(drop)
-        .map_err(|_| Errno::EAGAIN)
+        .spawn(move || {
+            watched(process, &own_name, role, f);
+            COUNT.fetch_sub(1, Ordering::Relaxed);
+        });
+    started.map(drop).map_err(|_| {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+        Errno::EAGAIN
+    })
 }
 
 /// The current thread has nothing to do.

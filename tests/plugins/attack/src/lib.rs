@@ -286,7 +286,8 @@ fn memory() -> i64 {
         libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
     );
     let step = 64 << 20;
-    let mut blocks = Vec::new();
+    // Room for all of them now: there is no memory for it later.
+    let mut blocks = Vec::with_capacity(1 << 14);
     // Far more than any limit, so that the loop ends if there is none.
     while blocks.len() < 1 << 14 {
         let block = call(libc::SYS_mmap, [0, step, prot.into(), flags.into(), -1]);
