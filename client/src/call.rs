@@ -5,7 +5,7 @@ use crate::files;
 use crate::memory::OwnMemory;
 use crate::passing;
 use crate::table::OpenFile;
-use drvhost_channel::program::{FdNote, NEEDS_CONNECTION};
+use drvhost_channel::program::{CALL, FdNote, NEEDS_CONNECTION};
 use drvhost_channel::ring::{CallError, Head};
 use drvhost_drm::wire::{Call, EncodeError, encode, finish};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -60,6 +60,7 @@ fn through_ring(
         return passing::call(file, call, note.as_slice(), payload);
     }
     let head = Head {
+        op: CALL,
         cmd: call.cmd(),
         ..Head::default()
     };
