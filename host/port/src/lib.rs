@@ -82,6 +82,10 @@ pub trait Worker: Send + Sync + Debug {
     /// events on the socket, until the socket's other end is closed. (Render nodes.)
     fn serve(&self, args: &OpenArgs, ring: OwnedFd, events: OwnedFd) -> Result<(), CallError>;
 
+    /// Says that the recorded state is in it: what it answers from now on are clients' calls.
+    /// Comes before the first of them.
+    fn restored(&self) {}
+
     /// Says that something is expected of the worker without a call being under way (a page flip
     /// that must complete): while the count is above zero the worker is watched for hangs.
     fn expect(&self, change: i32);

@@ -93,7 +93,6 @@ impl Device {
             recovery: None,
             link: None,
             spare: None,
-            served: 0,
         };
         let name = format!("{}", device.found.address);
         let thread = std::thread::Builder::new()
@@ -159,8 +158,6 @@ pub(super) struct Actor {
     pub(super) recovery: Option<Arc<drvhost_front::Device>>,
     pub(super) link: Option<Arc<Link>>,
     pub(super) spare: Option<Arc<Link>>,
-    /// Calls that the worker had answered when it was ready: what it answers beyond is progress.
-    pub(super) served: u64,
 }
 
 impl Actor {
@@ -395,7 +392,7 @@ impl Actor {
         if let Some(front) = &self.recovery {
             front.suspend();
         }
-        let progress = link.answered() > self.served;
+        let progress = link.answered() > 0;
         let what = exit.to_string();
         log::error!(target: &self.target(), "worker {pid} died: {what}");
         self.bury(Some(link), &what, progress);

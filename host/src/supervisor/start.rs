@@ -122,7 +122,6 @@ pub(super) fn start(actor: &mut Actor) -> Result<(), Refused> {
     actor
         .device
         .update(|report| report.lost.clone_from(&restored.lost));
-    actor.served = link.answered();
     Ok(())
 }
 

@@ -288,6 +288,7 @@ impl Recovery for Device {
                 for lost in &restored.lost {
                     log::warn!("{}: lost: {lost}", self.address());
                 }
+                worker.restored();
                 self.gate.open(worker);
             }
             Err(_) => self.gate.close(),
