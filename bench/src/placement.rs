@@ -142,12 +142,17 @@ impl Placement {
         self.client.0.len() == 1 && self.client == self.host && self.host == self.worker
     }
 
-    /// Without the worker, for calls that do not reach it.
-    pub fn two_ends(&self) -> String {
-        match self.client == self.host {
-            true => format!("client, host: CPU {}", self.client),
-            false => format!("client: CPU {}; host: CPU {}", self.client, self.host),
+    /// Where the client and another process sit, for calls that reach only that one.
+    pub fn two_ends(&self, name: &str, other: &Cpus) -> String {
+        match &self.client == other {
+            true => format!("client, {name}: CPU {other}"),
+            false => format!("client: CPU {}; {name}: CPU {other}", self.client),
         }
+    }
+
+    /// The same for a floor, whose other end is on the host's CPU.
+    pub fn floor(&self) -> String {
+        self.two_ends("server", &self.host)
     }
 }
 

@@ -43,7 +43,7 @@ pub fn measure(placement: &Placement, rounds: usize) -> Result<Row> {
         })
     })?;
     let samples = Samples::micros(&times).context("no rounds")?;
-    Ok(Row::new(NAME, &placement.two_ends(), "us", &samples))
+    Ok(Row::new(NAME, &placement.floor(), "us", &samples))
 }
 
 /// The other end.

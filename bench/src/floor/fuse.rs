@@ -47,12 +47,7 @@ pub fn measure(placement: &Placement, rounds: usize) -> Result<Row> {
     drop(server.stdin.take());
     server.wait()?;
     let samples = Samples::micros(&result?).context("no rounds")?;
-    Ok(Row::new(
-        "FUSE ioctl",
-        &placement.two_ends(),
-        "us",
-        &samples,
-    ))
+    Ok(Row::new("FUSE ioctl", &placement.floor(), "us", &samples))
 }
 
 fn round_trips(path: &Path, rounds: usize) -> Result<Vec<Duration>> {

@@ -35,7 +35,7 @@ pub fn measure(placement: &Placement, rounds: usize) -> Result<Row> {
         })
     })?;
     let samples = Samples::micros(&times).context("no rounds")?;
-    Ok(Row::new("ring echo", &placement.two_ends(), "us", &samples))
+    Ok(Row::new("ring echo", &placement.floor(), "us", &samples))
 }
 
 /// The other end.
