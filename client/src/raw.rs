@@ -1,19 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! System calls that the trap lets through, and that leave `errno` alone.
-//!
-//! Linux reads a descriptor argument as 32 bits. The trap's filter sees all 64, so a mark in the
-//! upper half tells our calls from the program's, at any address and across `exec`.
+//! System calls that leave `errno` alone, with addresses that nobody checked.
 
 use rustix::io::Errno;
 use std::ffi::CStr;
-
-/// The upper half of a descriptor argument in our own calls.
-pub const MARK: u32 = 0x6472_7631;
-
-/// A descriptor argument with the mark.
-fn marked(fd: i32) -> usize {
-    (u64::from(MARK) << 32 | u64::from(fd as u32)) as usize
-}
 
 /// Makes a system call.
 ///
@@ -73,7 +62,7 @@ fn check(result: isize) -> Result<isize, Errno> {
     }
 }
 
-/// `ioctl`, past the trap.
+/// `ioctl`.
 ///
 /// # Safety
 /// `arg` is what the request takes; the kernel checks addresses.
@@ -82,25 +71,25 @@ pub unsafe fn ioctl(fd: i32, request: u64, arg: usize) -> Result<isize, Errno> {
     check(unsafe {
         syscall(
             libc::SYS_ioctl,
-            [marked(fd), request as usize, arg, 0, 0, 0],
+            [fd as usize, request as usize, arg, 0, 0, 0],
         )
     })
 }
 
-/// `openat`, past the trap.
+/// `openat`.
 ///
 /// # Safety
 /// `path` is the program's; the kernel checks the address.
 pub unsafe fn openat(dir: i32, path: usize, flags: i32, mode: u32) -> Result<i32, Errno> {
-    let args = [marked(dir), path, flags as usize, mode as usize, 0, 0];
+    let args = [dir as usize, path, flags as usize, mode as usize, 0, 0];
     // SAFETY: the caller's promise.
     check(unsafe { syscall(libc::SYS_openat, args) }).map(|fd| fd as i32)
 }
 
-/// `fstat`, past the trap.
+/// `fstat`.
 pub fn fstat(fd: i32) -> Result<libc::stat64, Errno> {
     let mut stat = std::mem::MaybeUninit::<libc::stat64>::uninit();
-    let args = [marked(fd), stat.as_mut_ptr() as usize, 0, 0, 0, 0];
+    let args = [fd as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0];
     // SAFETY: the buffer is as large as the kernel's struct; on success it is filled.
     unsafe {
         check(syscall(libc::SYS_fstat, args))?;
@@ -112,7 +101,7 @@ pub fn fstat(fd: i32) -> Result<libc::stat64, Errno> {
 pub fn stat(path: &CStr) -> Result<libc::stat64, Errno> {
     let mut stat = std::mem::MaybeUninit::<libc::stat64>::uninit();
     let args = [
-        marked(libc::AT_FDCWD),
+        libc::AT_FDCWD as usize,
         path.as_ptr() as usize,
         stat.as_mut_ptr() as usize,
         0,
@@ -131,7 +120,7 @@ pub fn stat(path: &CStr) -> Result<libc::stat64, Errno> {
 /// # Safety
 /// What is at `to` is overwritten; the kernel checks the address.
 pub unsafe fn recvfrom(fd: i32, to: usize, len: usize, flags: i32) -> Result<usize, Errno> {
-    let args = [marked(fd), to, len, flags as usize, 0, 0];
+    let args = [fd as usize, to, len, flags as usize, 0, 0];
     // SAFETY: the caller's promise.
     check(unsafe { syscall(libc::SYS_recvfrom, args) }).map(|len| len as usize)
 }
@@ -153,7 +142,7 @@ pub struct Mmap {
     pub offset: u64,
 }
 
-/// `mmap`, past the trap.
+/// `mmap`.
 ///
 /// # Safety
 /// With `MAP_FIXED`, what is at the address goes: the program asked for it.
@@ -163,7 +152,7 @@ pub unsafe fn mmap(map: &Mmap) -> Result<usize, Errno> {
         map.length,
         map.prot as usize,
         map.flags as usize,
-        marked(map.fd),
+        map.fd as usize,
         map.offset as usize,
     ];
     // SAFETY: the caller's promise.

@@ -2,16 +2,20 @@
 //! For programs that make system calls by themselves (Rust on rustix, Go): a seccomp filter traps
 //! the few that could be for our nodes, and the signal handler answers them.
 //!
-//! * [`filter`]: which calls are trapped. It stays over `exec`, and into children.
-//! * [`handler`]: answering one.
+//! * [`filter`]: which calls are trapped;
+//! * [`handler`]: answering one;
+//! * [`stack`]: room for that, wherever the program's stack ends.
 //!
-//! Without CAP_SYS_ADMIN, a filter needs `no_new_privs`: setuid programs then run without their
-//! privileges. A child that drops the preload library and still makes such a call is killed by
-//! SIGSYS: nobody is there to answer. A raw `read` needs no trap: one message is one event.
+//! Limits: calls from the program's own code alone are seen, not from its libraries'. Without
+//! CAP_SYS_ADMIN, a filter needs `no_new_privs`: setuid programs that the program starts then run
+//! without their privileges. A raw `read` needs no trap: one message is one event.
 
+#[cfg(target_arch = "x86_64")]
 mod filter;
 #[cfg(target_arch = "x86_64")]
 mod handler;
+#[cfg(target_arch = "x86_64")]
+mod stack;
 
 #[cfg(target_arch = "x86_64")]
 pub use handler::{install, is_installed, programs_action};

@@ -21,7 +21,7 @@ fn exec(front: &FakeFront) -> Command {
     let mut command = Command::new(built("examples/exec"));
     command
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/devices.json"))
-        .env("DRVHOST_PRELOAD", built("libdrvhost_client.so"))
+        .env("DRVHOST_PRELOAD", built("deps/libdrvhost_client.so"))
         .env("DRVHOST_RUN", front.run_dir());
     command
 }
@@ -256,7 +256,7 @@ fn users_can_do_it_too() {
     for (from, to) in [
         ("examples/exec", "exec"),
         ("examples/drm_rs", "drm_rs"),
-        ("libdrvhost_client.so", "libdrvhost_client.so"),
+        ("deps/libdrvhost_client.so", "libdrvhost_client.so"),
     ] {
         fs::copy(built(from), place.path().join(to)).unwrap();
     }

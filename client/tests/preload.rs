@@ -11,11 +11,9 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 fn library() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.ancestors()
-        .nth(2)
+    std::env::current_exe()
         .unwrap()
-        .join("libdrvhost_client.so")
+        .with_file_name("libdrvhost_client.so")
 }
 
 fn program() -> &'static Path {

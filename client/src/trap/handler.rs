@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! SIGSYS: a system call that the filter stopped is answered where it stood.
 
-use super::filter::{DATA, PROGRAM};
+use super::filter::{self, DATA};
+use super::stack;
 use crate::exports::{get_errno, set_errno};
 use crate::next::call_next;
 use crate::raw::Mmap;
@@ -9,6 +10,7 @@ use crate::{call, disguise, map, memory, open, raw};
 use libc::{SIGSYS, c_int, c_void, siginfo_t, ucontext_t};
 use rustix::io::Errno;
 use std::ffi::CStr;
+use std::ops::Range;
 use std::ptr::null_mut;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicPtr;
@@ -16,39 +18,82 @@ use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 /// `SYS_SECCOMP` of `siginfo.h`: the signal comes from a filter.
 const SYS_SECCOMP: i32 = 1;
-/// An ioctl of DRM's type that is none, to see whether a filter is there already.
-const PROBE: u64 = 0x64ff;
+/// `ADDR_NO_RANDOMIZE` of `linux/personality.h`.
+const NOT_RANDOM: i32 = 0x0004_0000;
 
 static INSTALLED: AtomicBool = AtomicBool::new(false);
-static PROBED: AtomicBool = AtomicBool::new(false);
 // What the program wants for SIGSYS. Never freed: a signal may be on its way into it.
 static ACTION: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
 
-/// Installs handler and filter. After `exec` the filter is there already, and only the handler
-/// is new. Where the kernel refuses, programs on libc still work.
+/// Installs handler and filter. Where the kernel refuses, programs on libc still work.
 pub fn install() {
+    let Some((code, random)) = programs_code() else {
+        return;
+    };
+    stack::reserve();
     // SAFETY: all zeros are an action without flags or mask.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = on_sigsys as *const () as usize;
-    // Nested: the handler's own calls into libc may meet the trap again.
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_RESTART;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+    // Until the handler has a stack that the kernel knows of: see `on_trap`.
+    // SAFETY: a set of our own.
+    unsafe { libc::sigfillset(&mut action.sa_mask) };
     if call_next!(SIGACTION(SIGSYS, &action, null_mut())) != 0 {
         return;
     }
     unblock();
     INSTALLED.store(true, Relaxed);
-    // SAFETY: no descriptor, no argument.
-    unsafe { libc::syscall(libc::SYS_ioctl, -1, PROBE, 0) };
-    if PROBED.load(Relaxed) {
-        return;
-    }
-    if let Err(error) = load_filter() {
-        INSTALLED.store(false, Relaxed);
+    if let Err(error) = load(&filter::program(&code, random)) {
         eprintln!(
-            "drvhost: can't trap raw system calls ({error}); programs that bypass libc won't see \
-             the devices"
+            "drvhost: can't trap raw system calls ({error}); a program that bypasses libc won't \
+             see the devices"
         );
     }
+}
+
+/// Where the program's own code lies, and whether the next program's will lie elsewhere.
+fn programs_code() -> Option<(Range<u64>, bool)> {
+    struct Found {
+        code: Option<Range<u64>>,
+        base: u64,
+    }
+
+    unsafe extern "C" fn first(
+        info: *mut libc::dl_phdr_info,
+        _: usize,
+        found: *mut c_void,
+    ) -> c_int {
+        // SAFETY: both are good, by the loader's word and ours; the headers are as many.
+        let (info, found, headers) = unsafe {
+            let info = &*info;
+            let headers = std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into());
+            (info, &mut *found.cast::<Found>(), headers)
+        };
+        found.base = info.dlpi_addr;
+        for header in headers {
+            if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0 {
+                let start = info.dlpi_addr.wrapping_add(header.p_vaddr);
+                let end = start.wrapping_add(header.p_memsz);
+                found.code = Some(match found.code.take() {
+                    Some(code) => code.start.min(start)..code.end.max(end),
+                    None => start..end,
+                });
+            }
+        }
+        // The program is the first; its libraries are of no interest.
+        1
+    }
+
+    let mut found = Found {
+        code: None,
+        base: 0,
+    };
+    // SAFETY: the callback gets the address of `found`, which outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut found).cast()) };
+    // SAFETY: only asks.
+    let personality = unsafe { libc::personality(0xffff_ffff) };
+    let random = found.base != 0 && personality & NOT_RANDOM == 0;
+    found.code.map(|code| (code, random))
 }
 
 /// Whether SIGSYS is ours.
@@ -83,10 +128,10 @@ fn unblock() {
     call_next!(SIGPROCMASK(libc::SIG_UNBLOCK, &set, null_mut()));
 }
 
-fn load_filter() -> Result<(), std::io::Error> {
+fn load(filter: &[libc::sock_filter]) -> Result<(), std::io::Error> {
     let program = libc::sock_fprog {
-        len: PROGRAM.len() as u16,
-        filter: PROGRAM.as_ptr().cast_mut(),
+        len: filter.len() as u16,
+        filter: filter.as_ptr().cast_mut(),
     };
     // SAFETY: constants, and a program that lives over the call.
     unsafe {
@@ -111,19 +156,68 @@ fn load_filter() -> Result<(), std::io::Error> {
 
 extern "C" fn on_sigsys(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let before = get_errno();
-    // SAFETY: the kernel gives a handler with SA_SIGINFO good ones.
-    let (info_ref, context_ref) = unsafe { (&*info, &mut *context.cast::<ucontext_t>()) };
-    if info_ref.si_code == SYS_SECCOMP && info_ref.si_errno == DATA as i32 {
-        let answered =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| emulate(context_ref)));
-        if answered.is_err() {
-            context_ref.uc_mcontext.gregs[libc::REG_RAX as usize] = -i64::from(libc::EIO);
-        }
-        set_errno(before);
-        return;
+    // SAFETY: the kernel gives a handler with SA_SIGINFO a good one.
+    let (code, data) = unsafe { ((*info).si_code, (*info).si_errno) };
+    if code == SYS_SECCOMP && data == DATA as i32 {
+        stack::with_room(on_trap, context);
+    } else {
+        forward(signal, info, context);
     }
-    forward(signal, info, context);
     set_errno(before);
+}
+
+/// On a stack of ours, with all signals blocked. Those that come while the call waits must be
+/// served; but if the trap came on the program's signal stack, the kernel would take that for
+/// free now, and write over it. So it is told of the new one first.
+extern "C" fn on_trap(context: *mut c_void, bottom: *mut c_void, size: usize) {
+    // SAFETY: a good one, and nobody else's while the handler runs.
+    let context = unsafe { &mut *context.cast::<ucontext_t>() };
+    let programs = context.uc_stack;
+    let at = &raw const *context as usize;
+    let signal_stack = programs.ss_sp as usize..programs.ss_sp as usize + programs.ss_size;
+    let moved = size > 0 && signal_stack.contains(&at);
+    if moved {
+        let ours = libc::stack_t {
+            ss_sp: bottom,
+            ss_flags: 0,
+            ss_size: size,
+        };
+        // SAFETY: this stack, for as long as it is ours.
+        unsafe { libc::sigaltstack(&ours, null_mut()) };
+    }
+    let mut all = context.uc_sigmask;
+    // SAFETY: a set of our own.
+    unsafe { libc::sigfillset(&mut all) };
+    set_mask(&context.uc_sigmask);
+    let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| emulate(context)));
+    set_mask(&all);
+    if moved {
+        let back = libc::stack_t {
+            ss_flags: 0,
+            ..programs
+        };
+        // SAFETY: as the kernel gave it.
+        unsafe { libc::sigaltstack(&back, null_mut()) };
+    }
+    if answered.is_err()
+        && let Some(result) = context.uc_mcontext.gregs.get_mut(libc::REG_RAX as usize)
+    {
+        *result = -i64::from(libc::EIO);
+    }
+}
+
+/// Sets the thread's mask past our own wrapper. The kernel's set is 64 bits, the first of libc's.
+fn set_mask(mask: &libc::sigset_t) {
+    // SAFETY: a good set, at least as long as the kernel reads.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            mask,
+            null_mut::<c_void>(),
+            8,
+        )
+    };
 }
 
 fn emulate(context: &mut ucontext_t) {
@@ -148,9 +242,6 @@ fn answer(number: i64, args: [u64; 6]) -> Result<i64, Errno> {
     let fd = args[0] as i32;
     match number {
         libc::SYS_ioctl => {
-            if fd == -1 && args[1] == PROBE {
-                PROBED.store(true, Relaxed);
-            }
             call::ioctl(fd, args[1] as u32, args[2]).unwrap_or_else(|| {
                 // SAFETY: the program's own call.
                 unsafe { raw::ioctl(fd, args[1], args[2] as usize) }.map(|value| value as i64)

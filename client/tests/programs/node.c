@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -364,36 +366,85 @@ static void reopens(void)
 	}
 }
 
+#ifdef __x86_64__
+// As a program without libc makes them.
+static long raw_call(long number, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+	long result;
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+static volatile int ticks;
+
+static void tick(int signal)
+{
+	(void)signal;
+	uint64_t value = 7;
+	// A call within a call, on the signal stack.
+	CHECK(raw_call(SYS_ioctl, 200, ECHO, (long)&value, 0, 0, 0) == 0 && value == ~7ull);
+	ticks++;
+}
+
 static void raw(void)
 {
-	// As a program without libc would: the trap must see all of it.
-	int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+	int fd = raw_call(SYS_openat, AT_FDCWD, (long)path, O_RDWR | O_CLOEXEC, 0, 0, 0);
 	CHECK(fd >= 0);
-	int other = syscall(SYS_open, path, O_RDWR, 0);
+	int other = raw_call(SYS_open, (long)path, O_RDWR, 0, 0, 0, 0);
 	CHECK(other >= 0);
 	uint64_t value = 5;
-	CHECK(syscall(SYS_ioctl, other, ECHO, &value) == 0 && value == ~5ull);
-	CHECK(syscall(SYS_ioctl, fd, ECHO, 8) == -1 && errno == EFAULT);
-	CHECK(syscall(SYS_ioctl, 0, ECHO, &value) == -1 && errno == ENOTTY);
-	CHECK(syscall(SYS_ioctl, -1, ECHO, &value) == -1 && errno == EBADF);
+	CHECK(raw_call(SYS_ioctl, other, ECHO, (long)&value, 0, 0, 0) == 0 && value == ~5ull);
+	CHECK(raw_call(SYS_ioctl, fd, ECHO, 8, 0, 0, 0) == -EFAULT);
+	CHECK(raw_call(SYS_ioctl, 0, ECHO, (long)&value, 0, 0, 0) == -ENOTTY);
+	CHECK(raw_call(SYS_ioctl, -1, ECHO, (long)&value, 0, 0, 0) == -EBADF);
 	struct stat status;
-	CHECK(syscall(SYS_fstat, fd, &status) == 0 && status.st_rdev == makedev(226, 63));
+	CHECK(raw_call(SYS_fstat, fd, (long)&status, 0, 0, 0, 0) == 0);
+	CHECK(status.st_rdev == makedev(226, 63));
 	struct drm_mode_create_dumb dumb = {.width = 64, .height = 64, .bpp = 32};
-	CHECK(syscall(SYS_ioctl, fd, DRM_IOCTL_MODE_CREATE_DUMB, &dumb) == 0);
+	long create = DRM_IOCTL_MODE_CREATE_DUMB, map_dumb = DRM_IOCTL_MODE_MAP_DUMB;
+	CHECK(raw_call(SYS_ioctl, fd, create, (long)&dumb, 0, 0, 0) == 0);
 	struct drm_mode_map_dumb where = {.handle = dumb.handle};
-	CHECK(syscall(SYS_ioctl, fd, DRM_IOCTL_MODE_MAP_DUMB, &where) == 0);
-	long map = syscall(SYS_mmap, 0, dumb.size, PROT_READ, MAP_SHARED, fd, where.offset);
-	CHECK(map != -1 && *(int *)map == 0);
-	// Signals: the program's wish for SIGSYS is kept, but not carried out.
+	CHECK(raw_call(SYS_ioctl, fd, map_dumb, (long)&where, 0, 0, 0) == 0);
+	long map = raw_call(SYS_mmap, 0, dumb.size, PROT_READ, MAP_SHARED, fd, where.offset);
+	CHECK(map > 0 && *(int *)map == 0);
+	// The program's wish for SIGSYS is kept, but not carried out.
 	struct sigaction ignore = {.sa_handler = SIG_IGN}, was;
 	CHECK(sigaction(SIGSYS, &ignore, &was) == 0 && was.sa_handler == SIG_DFL);
 	CHECK(signal(SIGSYS, SIG_DFL) == SIG_IGN);
-	sigset_t all;
+	sigset_t all, none;
 	sigfillset(&all);
+	sigemptyset(&none);
 	CHECK(pthread_sigmask(SIG_SETMASK, &all, NULL) == 0);
-	CHECK(syscall(SYS_ioctl, fd, ECHO, &value) == 0 && value == 5);
+	value = 5;
+	CHECK(raw_call(SYS_ioctl, fd, ECHO, (long)&value, 0, 0, 0) == 0 && value == ~5ull);
+	CHECK(pthread_sigmask(SIG_SETMASK, &none, NULL) == 0);
+	// Signals during trapped calls, all of them on one small stack.
+	static char small[16384];
+	stack_t stack = {.ss_sp = small, .ss_size = sizeof small}, after;
+	CHECK(sigaltstack(&stack, NULL) == 0);
+	CHECK(dup2(fd, 200) == 200);
+	struct sigaction action = {.sa_handler = tick, .sa_flags = SA_ONSTACK | SA_RESTART};
+	CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+	struct itimerval often = {{0, 200}, {0, 200}}, never = {{0, 0}, {0, 0}};
+	CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
+	while (ticks < 300) {
+		value = 5;
+		CHECK(raw_call(SYS_ioctl, fd, ECHO, (long)&value, 0, 0, 0) == 0);
+		CHECK(value == ~5ull);
+	}
+	CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
+	CHECK(sigaltstack(NULL, &after) == 0 && after.ss_sp == small && after.ss_flags == 0);
 	works(fd);
+	// What is started without the library has no handler, and lives.
+	CHECK(system("env -i /bin/sh -c 'ls -l /dev/null > /dev/null && exec cat /dev/null'") == 0);
 }
+#else
+static void raw(void) {}
+#endif
 
 int main(int argc, char **argv)
 {
