@@ -368,7 +368,7 @@ fn share(from: &Client, handle: u32, to: &Client) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 300,
+        cases: std::env::var("PROPTEST_CASES").map_or(300, |n| n.parse().unwrap_or(300)),
         failure_persistence: None,
         max_shrink_iters: 2000,
         ..ProptestConfig::default()

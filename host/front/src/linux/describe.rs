@@ -119,7 +119,7 @@ impl Device {
             fences,
             framebuffers: shadow.framebuffers.len(),
             blobs: shadow.blobs.len(),
-            display_steps: shadow.log.entries().len(),
+            display_steps: shadow.log.steps(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! memory, so it works without a worker too.
 
 use super::device::Device;
-use crate::shadow::log::{Entry, Key, Link};
+use crate::shadow::log::{Key, Link};
 use crate::shadow::wire::argument;
 use drvhost_channel::memory::Mapping;
 use drvhost_drm::uapi::{DrmFourcc, drm_mode_fb_cmd, drm_mode_fb_cmd2, ioctl};
@@ -54,26 +54,23 @@ impl Device {
     pub fn screenshot(&self) -> Result<Picture, PictureError> {
         let (layout, buffer) = {
             let shadow = self.shadow();
-            let mut shown = None;
-            for entry in shadow.log.entries() {
-                match entry {
-                    Entry::Legacy {
-                        key: Key::Crtc(_) | Key::Flip(_),
-                        link,
-                        ..
-                    } => shown = Some(*link),
-                    Entry::Legacy { .. } => {}
-                    Entry::Atomic(values) => {
-                        // The lowest plane id is the primary plane of the first CRTC.
-                        let mut values = values.iter();
-                        let fb = values.find(|((object, property), _)| {
-                            shadow.topology.name(*property) == "FB_ID"
-                                && shadow.topology.planes.first() == Some(object)
-                        });
-                        shown = fb.map(|(_, value)| value.link).or(shown);
-                    }
-                }
-            }
+            let primary = shadow.topology.crtcs.iter().find_map(|crtc| {
+                let plane = shadow.topology.primary.get(crtc)?;
+                shadow
+                    .log
+                    .commit
+                    .iter()
+                    .find_map(|((object, property), value)| {
+                        let fb = object == plane && shadow.topology.name(*property) == "FB_ID";
+                        (fb && value.plain != 0).then_some(value.link)
+                    })
+            });
+            let mut calls = shadow.log.legacy.iter();
+            let legacy = calls.find_map(|call| match (call.key, call.link) {
+                (Key::Crtc(_) | Key::Flip(_), Link::Framebuffer(_)) => Some(call.link),
+                _ => None,
+            });
+            let shown = primary.or(legacy);
             let fb = match shown {
                 Some(Link::Framebuffer(serial)) => shadow.framebuffers.get(&serial),
                 _ => None,

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: MIT
 //! From successful calls to the record: the display state.
 
-use super::log::{Entry, Key, Link, Value};
+use super::log::{Key, Legacy, Link, Value};
 use super::record::Done;
 use super::topology::PropertyKind;
 use super::wire::changed;
 use super::{Shadow, wire};
 use drvhost_drm::uapi::*;
 use drvhost_drm::wire::Message;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// The framebuffer id that means the one there is.
 pub const CURRENT_FRAMEBUFFER: u32 = u32::MAX;
+
+/// The properties that place a plane: what `SETPLANE` says, and `SETCRTC` of the primary plane.
+const PLACE: [&str; 10] = [
+    "FB_ID", "CRTC_ID", "CRTC_X", "CRTC_Y", "CRTC_W", "CRTC_H", "SRC_X", "SRC_Y", "SRC_W", "SRC_H",
+];
 
 /// One property of an atomic commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +54,7 @@ impl Shadow {
         match done.cmd {
             ioctl::MODE_SETCRTC => return self.set_crtc(done),
             ioctl::MODE_PAGE_FLIP => self.page_flip(done),
-            ioctl::MODE_SETPLANE => {
-                let set: drm_mode_set_plane = done.sent();
-                let link = self.framebuffer_link(set.fb_id);
-                self.legacy(done, Key::Plane(set.plane_id), done.request.to_vec(), link);
-            }
+            ioctl::MODE_SETPLANE => self.set_plane(done),
             ioctl::MODE_CURSOR => {
                 let cursor: drm_mode_cursor = done.sent();
                 self.cursor::<drm_mode_cursor>(
@@ -73,15 +74,15 @@ impl Shadow {
             ioctl::MODE_SETGAMMA => {
                 let lut: drm_mode_crtc_lut = done.sent();
                 let key = Key::Gamma(lut.crtc_id);
-                self.legacy(done, key, done.request.to_vec(), Link::None);
+                self.legacy(done, key, done.request.to_vec(), Link::None, true);
             }
             ioctl::MODE_SETPROPERTY => {
                 let set: drm_mode_connector_set_property = done.sent();
-                self.property(done, set.connector_id, set.prop_id, set.value);
+                return self.property(done, set.connector_id, set.prop_id, set.value);
             }
             ioctl::MODE_OBJ_SETPROPERTY => {
                 let set: drm_mode_obj_set_property = done.sent();
-                self.property(done, set.obj_id, set.prop_id, set.value);
+                return self.property(done, set.obj_id, set.prop_id, set.value);
             }
             ioctl::MODE_ATOMIC => self.atomic(done),
             _ => {}
@@ -109,64 +110,72 @@ impl Shadow {
 
     fn set_crtc(&mut self, done: &Done<'_>) -> bool {
         let set: drm_mode_crtc = done.sent();
+        let crtc = set.crtc_id;
         let message = Message::decode(done.cmd, done.request);
         let connectors: BTreeSet<u32> = message.iter().flat_map(|m| m.elements(0)).collect();
-        // A connector that another CRTC had is taken away from it.
-        let mut taken = false;
-        for entry in self.log.entries() {
-            taken |= match entry {
-                Entry::Atomic(values) => values.keys().any(|key| connectors.contains(&key.0)),
-                Entry::Legacy {
-                    key: Key::Crtc(crtc),
-                    cmd,
-                    payload,
-                    ..
-                } if *crtc != set.crtc_id => {
-                    let message = Message::decode(*cmd, &payload[..]);
-                    let mut theirs = message.iter().flat_map(|m| m.elements::<u32>(0));
-                    theirs.any(|connector| connectors.contains(&connector))
-                }
-                Entry::Legacy { .. } => false,
+        let primary = self.topology.primary.get(&crtc).copied();
+        // It says all about the CRTC, its connectors and its primary plane.
+        let topology = &self.topology;
+        self.log.commit.retain(|(object, property), value| {
+            let name = topology.name(*property);
+            let said = if *object == crtc {
+                ["MODE_ID", "ACTIVE"].contains(&name)
+            } else if topology.connectors.contains(object) {
+                let detached = value.plain == u64::from(crtc);
+                name == "CRTC_ID" && (detached || connectors.contains(object))
+            } else {
+                Some(*object) == primary && PLACE.contains(&name)
             };
+            !said
+        });
+        self.log.legacy.retain(|call| match call.key {
+            Key::Plane(plane) => Some(plane) != primary,
+            Key::Flip(other) => other != crtc,
+            Key::Property(object, property) => {
+                !connectors.contains(&object) || topology.name(property) != "DPMS"
+            }
+            _ => true,
+        });
+        // A connector that another CRTC had is taken away from it. Whether that is off now, the
+        // driver is asked.
+        let mut ask = !self.log.commit.is_empty();
+        for call in &mut self.log.legacy {
+            if matches!(call.key, Key::Crtc(other) if other != crtc) {
+                ask |= take_away(call.cmd, &mut call.payload, &connectors);
+            }
         }
         let link = match set.mode_valid {
             0 => Link::None,
             _ => self.framebuffer_link(set.fb_id),
         };
-        let key = Key::Crtc(set.crtc_id);
-        self.legacy(done, key, done.request.to_vec(), link);
-        taken
+        self.legacy(done, Key::Crtc(crtc), done.request.to_vec(), link, true);
+        ask
     }
 
     fn page_flip(&mut self, done: &Done<'_>) {
         let flip: drm_mode_crtc_page_flip = done.sent();
-        let new = self.framebuffer_link(flip.fb_id);
+        let link = self.framebuffer_link(flip.fb_id);
         let crtc = flip.crtc_id;
-        // The mode set itself can show the new framebuffer, if nothing that came later may have
-        // changed the plane.
-        let entries = self.log.entries_mut();
-        let set =
-            |entry: &Entry| matches!(entry, Entry::Legacy { key: Key::Crtc(c), .. } if *c == crtc);
-        let overwrites = |entry: &Entry| {
-            matches!(
-                entry,
-                Entry::Atomic(_)
-                    | Entry::Legacy {
-                        key: Key::Plane(_) | Key::Flip(_),
-                        ..
-                    }
-            )
-        };
-        if let Some(at) = entries.iter().position(set)
-            && !entries[at..].iter().any(overwrites)
-            && let Entry::Legacy {
-                cmd, payload, link, ..
-            } = &mut entries[at]
-        {
-            *payload = changed(*cmd, payload, |set: &mut drm_mode_crtc| {
-                set.fb_id = flip.fb_id;
-            });
-            *link = new;
+        let primary = self.topology.primary.get(&crtc).copied().unwrap_or(0);
+        if self.put(primary, "FB_ID", flip.fb_id.into(), link) {
+            self.prune();
+            return;
+        }
+        for key in [Key::Plane(primary), Key::Crtc(crtc)] {
+            let Some(call) = self.log.find(key) else {
+                continue;
+            };
+            call.payload = match key {
+                Key::Plane(_) => {
+                    changed(call.cmd, &call.payload, |set: &mut drm_mode_set_plane| {
+                        set.fb_id = flip.fb_id;
+                    })
+                }
+                _ => changed(call.cmd, &call.payload, |set: &mut drm_mode_crtc| {
+                    set.fb_id = flip.fb_id;
+                }),
+            };
+            call.link = link;
             self.prune();
             return;
         }
@@ -178,7 +187,65 @@ impl Shadow {
                 flip.user_data = 0;
             },
         );
-        self.legacy(done, Key::Flip(crtc), payload, new);
+        self.legacy(done, Key::Flip(crtc), payload, link, false);
+    }
+
+    fn set_plane(&mut self, done: &Done<'_>) {
+        let set: drm_mode_set_plane = done.sent();
+        let plane = set.plane_id;
+        let link = self.framebuffer_link(set.fb_id);
+        let atomic = self.log.commit.keys().any(|(object, property)| {
+            *object == plane && PLACE.contains(&self.topology.name(*property))
+        });
+        let lit = self.log.find(Key::Crtc(set.crtc_id)).is_some();
+        if !atomic && (set.fb_id == 0 || lit || self.log.commit.is_empty()) {
+            self.legacy(done, Key::Plane(plane), done.request.to_vec(), link, false);
+            return;
+        }
+        // A commit lit the CRTC, or placed the plane before: the call says the same as a commit.
+        let on = set.fb_id != 0;
+        let crtc = if on { set.crtc_id } else { 0 };
+        let signed = |value: i32| i64::from(value) as u64;
+        let said = [
+            ("FB_ID", u64::from(set.fb_id), true),
+            ("CRTC_ID", u64::from(crtc), true),
+            ("CRTC_X", signed(set.crtc_x), on),
+            ("CRTC_Y", signed(set.crtc_y), on),
+            ("CRTC_W", u64::from(set.crtc_w), on),
+            ("CRTC_H", u64::from(set.crtc_h), on),
+            ("SRC_X", u64::from(set.src_x), on),
+            ("SRC_Y", u64::from(set.src_y), on),
+            ("SRC_W", u64::from(set.src_w), on),
+            ("SRC_H", u64::from(set.src_h), on),
+        ];
+        let properties = self.topology.properties.get(&plane).cloned();
+        for property in properties.unwrap_or_default() {
+            let name = self.topology.name(property);
+            let Some(&(name, plain, _)) = said.iter().find(|(n, _, on)| *n == name && *on) else {
+                continue;
+            };
+            let link = if name == "FB_ID" { link } else { Link::None };
+            let value = Value { plain, link };
+            self.log.commit.insert((plane, property), value);
+        }
+        self.log.remove(Key::Plane(plane));
+        self.stale = true;
+        self.prune();
+    }
+
+    /// Changes a commit's value; false where no commit set it.
+    fn put(&mut self, object: u32, name: &str, plain: u64, link: Link) -> bool {
+        let topology = &self.topology;
+        let mut commit = self.log.commit.iter_mut();
+        let found = commit
+            .find(|((other, property), _)| *other == object && topology.name(*property) == name);
+        match found {
+            Some((_, value)) => {
+                *value = Value { plain, link };
+                true
+            }
+            None => false,
+        }
     }
 
     fn cursor<T: Pod>(
@@ -201,14 +268,21 @@ impl Shadow {
             let payload = changed(done.cmd, done.request, |cursor: &mut T| {
                 set_flags(cursor, flag);
             });
-            self.legacy(done, key, payload, link);
+            self.legacy(done, key, payload, link, true);
         }
     }
 
-    fn property(&mut self, done: &Done<'_>, object: u32, property: u32, value: u64) {
-        let link = self.value(property, value).link;
-        let key = Key::Property(object, property);
-        self.legacy(done, key, done.request.to_vec(), link);
+    fn property(&mut self, done: &Done<'_>, object: u32, property: u32, plain: u64) -> bool {
+        let value = self.value(property, plain);
+        if let Some(known) = self.log.commit.get_mut(&(object, property)) {
+            *known = value;
+            self.prune();
+        } else {
+            let key = Key::Property(object, property);
+            self.legacy(done, key, done.request.to_vec(), value.link, false);
+        }
+        // DPMS is a CRTC's `ACTIVE` in another spelling.
+        self.topology.name(property) == "DPMS" && !self.log.commit.is_empty()
     }
 
     fn atomic(&mut self, done: &Done<'_>) {
@@ -216,7 +290,7 @@ impl Shadow {
         if argument.flags & DRM_MODE_ATOMIC_TEST_ONLY != 0 {
             return;
         }
-        let mut values = BTreeMap::new();
+        let mut named = BTreeSet::new();
         for item in commit(done.request) {
             match self.topology.kind(item.property) {
                 PropertyKind::InFence | PropertyKind::OutFence => continue,
@@ -226,48 +300,31 @@ impl Shadow {
                 }
                 _ => {}
             }
+            let key = (item.object, item.property);
             let value = self.value(item.property, item.value);
-            values.insert((item.object, item.property), value);
+            self.log.commit.insert(key, value);
+            self.log.remove(Key::Property(key.0, key.1));
+            named.insert((item.object, self.topology.name(item.property).to_owned()));
         }
-        let named: BTreeSet<(u32, &str)> = values
-            .keys()
-            .map(|(object, property)| (*object, self.topology.name(*property)))
-            .collect();
+        let said = |object: u32, name: &str| named.contains(&(object, name.to_owned()));
+        let primary = &self.topology.primary;
         // A commit that says all that a legacy call said takes its place.
-        let shown = |crtc: u32| {
-            values.iter().any(|((object, property), value)| {
-                self.topology.name(*property) == "CRTC_ID"
-                    && value.plain == u64::from(crtc)
-                    && named.contains(&(*object, "FB_ID"))
-            })
-        };
-        let superseded = |entry: &Entry| match entry {
-            Entry::Legacy {
-                key: Key::Crtc(crtc),
-                cmd,
-                payload,
-                ..
-            } => {
-                let message = Message::decode(*cmd, &payload[..]);
+        self.log.legacy.retain(|call| match call.key {
+            Key::Crtc(crtc) => {
+                let message = Message::decode(call.cmd, &call.payload[..]);
                 let mut connectors = message.iter().flat_map(|m| m.elements::<u32>(0));
-                named.contains(&(*crtc, "MODE_ID"))
-                    && named.contains(&(*crtc, "ACTIVE"))
-                    && shown(*crtc)
-                    && connectors.all(|connector| named.contains(&(connector, "CRTC_ID")))
+                let plane = primary.get(&crtc).copied().unwrap_or(0);
+                let all = said(crtc, "MODE_ID")
+                    && said(crtc, "ACTIVE")
+                    && said(plane, "FB_ID")
+                    && said(plane, "CRTC_ID")
+                    && connectors.all(|connector| said(connector, "CRTC_ID"));
+                !all
             }
-            Entry::Legacy {
-                key: Key::Flip(crtc),
-                ..
-            } => named.contains(&(*crtc, "MODE_ID")) && shown(*crtc),
-            Entry::Legacy {
-                key: Key::Plane(plane),
-                ..
-            } => ["FB_ID", "CRTC_ID", "CRTC_W", "SRC_W"]
-                .iter()
-                .all(|name| named.contains(&(*plane, name))),
-            _ => false,
-        };
-        self.log.atomic(values.clone(), superseded);
+            Key::Flip(crtc) => !said(primary.get(&crtc).copied().unwrap_or(0), "FB_ID"),
+            Key::Plane(plane) => !(said(plane, "FB_ID") && said(plane, "CRTC_ID")),
+            _ => true,
+        });
         self.prune();
     }
 
@@ -286,9 +343,15 @@ impl Shadow {
         self.framebuffer(id).map_or(Link::None, Link::Framebuffer)
     }
 
-    fn legacy(&mut self, done: &Done<'_>, key: Key, payload: Vec<u8>, link: Link) {
+    fn legacy(&mut self, done: &Done<'_>, key: Key, payload: Vec<u8>, link: Link, in_place: bool) {
         self.stale = true;
-        self.log.legacy(key, done.cmd, payload, link);
+        let call = Legacy {
+            key,
+            cmd: done.cmd,
+            payload,
+            link,
+        };
+        self.log.push(call, in_place);
         self.prune();
     }
 
@@ -307,4 +370,25 @@ impl Shadow {
         self.stale = false;
         Ok(())
     }
+}
+
+/// Removes connectors from a recorded mode set, as long as some are left. True: it had some.
+fn take_away(cmd: u32, payload: &mut Vec<u8>, connectors: &BTreeSet<u32>) -> bool {
+    let Ok(message) = Message::decode(cmd, &payload[..]) else {
+        return false;
+    };
+    let theirs: Vec<u32> = message.elements(0).collect();
+    let left: Vec<u32> = theirs
+        .iter()
+        .copied()
+        .filter(|connector| !connectors.contains(connector))
+        .collect();
+    if !left.is_empty() {
+        let set = drm_mode_crtc {
+            count_connectors: u32::try_from(left.len()).unwrap_or(0),
+            ..message.arg()
+        };
+        *payload = wire::payload(cmd, &set, &[&wire::words(&left)]);
+    }
+    left.len() != theirs.len()
 }

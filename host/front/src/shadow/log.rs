@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! The last-writer log of the display state: what must be done again, in which order, to get from
-//! a fresh driver to the state that clients made. A later write of a key removes the earlier one,
-//! so the log never holds more than one entry for each key.
+//! The last-writer log of the display state: what must be done again to get from a fresh driver
+//! to the state that clients made. First the legacy calls, in order, then everything that atomic
+//! commits set, as one commit.
+//!
+//! A later write of a key removes the earlier one, so the log never holds more than one value for
+//! each key. Where a legacy call writes what a commit wrote before, the commit's value is removed
+//! or changed, so that the order between the two kinds does not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Key {
     /// `SETCRTC` of a CRTC.
     Crtc(u32),
-    /// `PAGE_FLIP` on a CRTC that an atomic commit set.
+    /// `PAGE_FLIP` on a CRTC whose mode set is not known.
     Flip(u32),
     /// `SETPLANE` of a plane.
     Plane(u32),
@@ -47,120 +51,64 @@ pub struct Value {
     pub link: Link,
 }
 
-/// One step.
+/// A legacy call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// Merged atomic commits: values by object and property.
-    Atomic(BTreeMap<(u32, u32), Value>),
-    /// A legacy call.
-    Legacy {
-        /// What it writes.
-        key: Key,
-        /// The ioctl number.
-        cmd: u32,
-        /// Its payload.
-        payload: Vec<u8>,
-        /// What it refers to.
-        link: Link,
-    },
+pub struct Legacy {
+    /// What it writes.
+    pub key: Key,
+    /// The ioctl number.
+    pub cmd: u32,
+    /// Its payload.
+    pub payload: Vec<u8>,
+    /// What it refers to.
+    pub link: Link,
 }
 
 /// The log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
-    entries: Vec<Entry>,
+    /// Legacy calls, in order.
+    pub legacy: Vec<Legacy>,
+    /// Merged atomic commits: values by object and property.
+    pub commit: BTreeMap<(u32, u32), Value>,
 }
 
 impl Log {
-    /// The steps, in order.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    /// The steps, to correct them in place.
-    pub fn entries_mut(&mut self) -> &mut Vec<Entry> {
-        &mut self.entries
-    }
-
-    /// A legacy call was done.
-    pub fn legacy(&mut self, key: Key, cmd: u32, payload: Vec<u8>, link: Link) {
-        self.remove(key);
-        if let Key::Crtc(crtc) = key {
-            self.remove(Key::Flip(crtc));
-        }
-        self.entries.push(Entry::Legacy {
-            key,
-            cmd,
-            payload,
-            link,
-        });
-    }
-
-    /// An atomic commit was done. `superseded` tells which legacy entries it overwrote.
-    pub fn atomic(
-        &mut self,
-        values: impl IntoIterator<Item = ((u32, u32), Value)>,
-        superseded: impl Fn(&Entry) -> bool,
-    ) {
-        for (key, value) in values {
-            if !self.overwrite(key, value) {
-                self.remove(Key::Property(key.0, key.1));
-                self.last_commit().insert(key, value);
+    /// A legacy call was done: at the end of the order, or, for `in_place`, where the one that it
+    /// replaces was.
+    pub fn push(&mut self, call: Legacy, in_place: bool) {
+        let old = self.legacy.iter_mut().find(|old| old.key == call.key);
+        match old {
+            Some(old) if in_place => *old = call,
+            _ => {
+                self.remove(call.key);
+                self.legacy.push(call);
             }
         }
-        self.entries.retain(|entry| !superseded(entry));
+    }
+
+    /// The call that wrote a key.
+    pub fn find(&mut self, key: Key) -> Option<&mut Legacy> {
+        self.legacy.iter_mut().find(|call| call.key == key)
+    }
+
+    /// Removes a legacy call.
+    pub fn remove(&mut self, key: Key) {
+        self.legacy.retain(|call| call.key != key);
     }
 
     /// Everything that the log refers to.
     pub fn links(&self) -> BTreeSet<Link> {
-        let mut links = BTreeSet::new();
-        for entry in &self.entries {
-            match entry {
-                Entry::Atomic(values) => links.extend(values.values().map(|value| value.link)),
-                Entry::Legacy { link, .. } => {
-                    links.insert(*link);
-                }
-            }
-        }
-        links.remove(&Link::None);
-        links
+        let legacy = self.legacy.iter().map(|call| call.link);
+        let commit = self.commit.values().map(|value| value.link);
+        legacy
+            .chain(commit)
+            .filter(|link| *link != Link::None)
+            .collect()
     }
 
-    /// Removes a key wherever it is.
-    pub fn remove(&mut self, key: Key) {
-        self.entries.retain_mut(|entry| match entry {
-            Entry::Legacy { key: other, .. } => *other != key,
-            Entry::Atomic(values) => {
-                if let Key::Property(object, property) = key {
-                    values.remove(&(object, property));
-                }
-                !values.is_empty()
-            }
-        });
-    }
-
-    /// Replaces a value of the last commit; false where it has none for the key.
-    fn overwrite(&mut self, key: (u32, u32), value: Value) -> bool {
-        match self.entries.last_mut() {
-            Some(Entry::Atomic(values)) => match values.get_mut(&key) {
-                Some(old) => {
-                    *old = value;
-                    true
-                }
-                None => false,
-            },
-            _ => false,
-        }
-    }
-
-    /// The commit at the end of the log; a new one where the last entry is a legacy call.
-    fn last_commit(&mut self) -> &mut BTreeMap<(u32, u32), Value> {
-        if !matches!(self.entries.last(), Some(Entry::Atomic(_))) {
-            self.entries.push(Entry::Atomic(BTreeMap::new()));
-        }
-        match self.entries.last_mut() {
-            Some(Entry::Atomic(values)) => values,
-            _ => unreachable!("an atomic entry was just put there"),
-        }
+    /// Steps that a replay takes.
+    pub fn steps(&self) -> usize {
+        self.legacy.len() + usize::from(!self.commit.is_empty())
     }
 }

@@ -84,7 +84,7 @@ impl Shadow {
             self.master = None;
         }
         for framebuffer in self.framebuffers.values_mut() {
-            if framebuffer.owner == cookie && framebuffer.removed != Some(true) {
+            if framebuffer.owner == cookie && framebuffer.removed.is_none() {
                 framebuffer.removed = Some(true);
             }
         }

@@ -4,7 +4,7 @@
 
 use super::Shadow;
 use super::file::{File, Framebuffer};
-use super::log::{Entry, Key, Link};
+use super::log::{Key, Legacy, Link, Value};
 use super::topology::Topology;
 use super::wire::{Caller, changed, fixed_part, longs, payload, words};
 use drvhost_abi::Errno;
@@ -87,8 +87,11 @@ impl Shadow {
         }
         replay.names(self)?;
         replay.framebuffers_and_blobs(self)?;
-        for entry in self.log.entries() {
-            replay.entry(entry)?;
+        for call in &self.log.legacy {
+            replay.legacy(call)?;
+        }
+        if !self.log.commit.is_empty() {
+            replay.commit(&self.log.commit)?;
         }
         replay.finish(self)?;
         Ok(replay.restored)
@@ -490,31 +493,21 @@ impl Replay<'_> {
         self.quiet(file, cmd, payload(cmd, &close, &[])).map(drop)
     }
 
-    fn entry(&mut self, entry: &Entry) -> Result<(), CallError> {
-        let (cmd, bytes, cursor) = match entry {
-            Entry::Atomic(values) => (ioctl::MODE_ATOMIC, self.commit(values), None),
-            Entry::Legacy {
-                cmd, payload, link, ..
-            } => {
-                let (bytes, cursor) = self.legacy(entry, *cmd, payload, *link)?;
-                (*cmd, bytes, cursor)
-            }
-        };
-        let call = Ioctl {
-            cmd,
+    fn legacy(&mut self, call: &Legacy) -> Result<(), CallError> {
+        let (bytes, cursor) = self.linked(call)?;
+        let ioctl = Ioctl {
+            cmd: call.cmd,
             ..Ioctl::default()
         };
-        self.wanted(self.host, call, bytes, || match entry {
-            Entry::Atomic(_) => "the last atomic commits".to_owned(),
-            Entry::Legacy { key, .. } => format!("display state {key:?}"),
-        })?;
+        let what = || format!("display state {:?}", call.key);
+        self.wanted(self.host, ioctl, bytes, what)?;
         if let Some(handle) = cursor {
             self.close_handle(self.host, handle)?;
         }
         Ok(())
     }
 
-    fn commit(&self, values: &BTreeMap<(u32, u32), super::log::Value>) -> Vec<u8> {
+    fn commit(&mut self, values: &BTreeMap<(u32, u32), Value>) -> Result<(), CallError> {
         let mut objects: Vec<u32> = Vec::new();
         let mut counts: Vec<u32> = Vec::new();
         let (mut properties, mut numbers) = (Vec::new(), Vec::new());
@@ -545,7 +538,12 @@ impl Replay<'_> {
         // The wire's own field: how many properties there are in all.
         let total = u32::try_from(properties.len()).unwrap_or(0);
         bytes[24..28].copy_from_slice(&total.to_le_bytes());
-        bytes
+        let call = Ioctl {
+            cmd,
+            ..Ioctl::default()
+        };
+        let what = || "the state that atomic commits set".to_owned();
+        self.wanted(self.host, call, bytes, what).map(drop)
     }
 
     fn resolve(&self, link: Link, plain: u64) -> u64 {
@@ -558,16 +556,13 @@ impl Replay<'_> {
     }
 
     /// A legacy call's payload with the ids of now, and a handle that must be closed after it.
-    fn legacy(
-        &mut self,
-        entry: &Entry,
-        cmd: u32,
-        bytes: &[u8],
-        link: Link,
-    ) -> Result<(Vec<u8>, Option<u32>), CallError> {
-        let Entry::Legacy { key, .. } = entry else {
-            return Ok((bytes.to_vec(), None));
-        };
+    fn linked(&mut self, call: &Legacy) -> Result<(Vec<u8>, Option<u32>), CallError> {
+        let Legacy {
+            key,
+            cmd,
+            payload: ref bytes,
+            link,
+        } = *call;
         let id = u32::try_from(self.resolve(link, 0)).unwrap_or(0);
         let bytes = match (key, link) {
             (Key::Crtc(_), Link::Framebuffer(_)) => {
@@ -605,7 +600,7 @@ impl Replay<'_> {
                 };
                 return Ok((bytes, handle));
             }
-            _ => bytes.to_vec(),
+            _ => bytes.clone(),
         };
         Ok((bytes, None))
     }

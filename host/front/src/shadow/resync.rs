@@ -4,7 +4,7 @@
 //! from other CRTCs.
 
 use super::Shadow;
-use super::log::{Entry, Key, Link};
+use super::log::{Key, Link, Log};
 use super::topology::{PropertyKind, properties};
 use super::wire::{Caller, changed, payload};
 use drvhost_drm::uapi::{drm_mode_crtc, drm_mode_get_plane, drm_mode_set_plane, ioctl};
@@ -22,56 +22,46 @@ impl Shadow {
     /// Corrects the log. If the worker dies meanwhile nothing is lost but time: replay ends
     /// framebuffers as their clients did, which turns off the same things.
     pub fn resync(&mut self, caller: &Caller<'_>) -> Result<(), CallError> {
-        let mut entries = std::mem::take(self.log.entries_mut());
-        let result = self.correct(caller, &mut entries);
-        *self.log.entries_mut() = entries;
+        let mut log = std::mem::take(&mut self.log);
+        let result = self.correct(caller, &mut log);
+        self.log = log;
         self.stale = true;
         self.prune();
         result
     }
 
-    fn correct(&self, caller: &Caller<'_>, entries: &mut Vec<Entry>) -> Result<(), CallError> {
+    fn correct(&self, caller: &Caller<'_>, log: &mut Log) -> Result<(), CallError> {
         let mut objects = BTreeMap::new();
-        let mut gone = Vec::new();
-        for (index, entry) in entries.iter_mut().enumerate() {
-            match entry {
-                Entry::Atomic(values) => {
-                    for ((object, property), value) in values {
-                        let name = self.topology.name(*property);
-                        if !["FB_ID", "CRTC_ID", "MODE_ID", "ACTIVE"].contains(&name) {
-                            continue;
-                        }
-                        if !objects.contains_key(object) {
-                            let now: BTreeMap<u32, u64> =
-                                properties(caller, *object)?.into_iter().collect();
-                            objects.insert(*object, now);
-                        }
-                        let now = objects.get(object).and_then(|now| now.get(property));
-                        let Some(now) = now.copied() else { continue };
-                        let blob = self.topology.kind(*property) == PropertyKind::Blob;
-                        // The driver may show a mode under an id of its own.
-                        if value.plain != now && (!blob || now == 0) {
-                            *value = self.value(*property, now);
-                        }
-                    }
-                }
-                Entry::Legacy {
-                    key,
-                    cmd,
-                    payload,
-                    link,
-                } => match now(caller, *key)? {
-                    Now::Same => {}
-                    Now::Gone => gone.push(index),
-                    Now::Off => {
-                        *link = Link::None;
-                        turn_off(*key, *cmd, payload);
-                    }
-                },
+        for ((object, property), value) in &mut log.commit {
+            let name = self.topology.name(*property);
+            if !["FB_ID", "CRTC_ID", "MODE_ID", "ACTIVE"].contains(&name) {
+                continue;
+            }
+            if !objects.contains_key(object) {
+                let now: BTreeMap<u32, u64> = properties(caller, *object)?.into_iter().collect();
+                objects.insert(*object, now);
+            }
+            let now = objects.get(object).and_then(|now| now.get(property));
+            let Some(now) = now.copied() else { continue };
+            let blob = self.topology.kind(*property) == PropertyKind::Blob;
+            // The driver may show a mode under an id of its own.
+            if value.plain != now && (!blob || now == 0) {
+                *value = self.value(*property, now);
             }
         }
-        for index in gone.into_iter().rev() {
-            entries.remove(index);
+        let mut gone = Vec::new();
+        for call in &mut log.legacy {
+            match now(caller, call.key)? {
+                Now::Same => {}
+                Now::Gone => gone.push(call.key),
+                Now::Off => {
+                    call.link = Link::None;
+                    turn_off(call.key, call.cmd, &mut call.payload);
+                }
+            }
+        }
+        for key in gone {
+            log.remove(key);
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use super::wire::{Caller, elements, fixed_part, payload};
 use drvhost_drm::uapi::ioctl;
 use drvhost_drm::uapi::names::from_fixed;
 use drvhost_drm::uapi::{
-    DRM_MODE_PROP_BLOB, drm_mode_card_res, drm_mode_get_plane_res, drm_mode_get_property,
-    drm_mode_obj_get_properties,
+    DRM_MODE_PROP_BLOB, DRM_PLANE_TYPE_PRIMARY, drm_mode_card_res, drm_mode_get_plane,
+    drm_mode_get_plane_res, drm_mode_get_property, drm_mode_obj_get_properties,
 };
 use drvhost_port::CallError;
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ pub struct Topology {
     pub connectors: Vec<u32>,
     /// Plane ids.
     pub planes: Vec<u32>,
+    /// The primary plane of each CRTC.
+    pub primary: BTreeMap<u32, u32>,
     /// Property ids of each object.
     pub properties: BTreeMap<u32, Vec<u32>>,
     /// Name and flags of each property.
@@ -84,10 +86,35 @@ impl Topology {
                 };
                 topology.names.insert(*property, name);
             }
+            let is_primary = |(property, value): &(u32, u64)| {
+                topology.name(*property) == "type" && *value == u64::from(DRM_PLANE_TYPE_PRIMARY)
+            };
+            if values.iter().any(is_primary) {
+                topology.primary_plane(caller, object)?;
+            }
             let list = values.into_iter().map(|(property, _)| property);
             topology.properties.insert(object, list.collect());
         }
         Ok(topology)
+    }
+
+    /// A primary plane belongs to the first CRTC that it can be on and that has none.
+    fn primary_plane(&mut self, caller: &Caller<'_>, plane_id: u32) -> Result<(), CallError> {
+        let cmd = ioctl::MODE_GETPLANE;
+        let get = drm_mode_get_plane {
+            plane_id,
+            ..Default::default()
+        };
+        let answer = caller.call(cmd, payload(cmd, &get, &[]))?;
+        let possible = fixed_part::<drm_mode_get_plane>(cmd, &answer).possible_crtcs;
+        let crtcs = self.crtcs.iter().enumerate().take(32);
+        let mut free = crtcs.filter(|(index, crtc)| {
+            possible >> index & 1 == 1 && !self.primary.contains_key(*crtc)
+        });
+        if let Some((_, crtc)) = free.next() {
+            self.primary.insert(*crtc, plane_id);
+        }
+        Ok(())
     }
 
     /// All objects.

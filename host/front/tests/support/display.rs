@@ -16,9 +16,10 @@ pub const IN_FENCE_FD: u32 = 5;
 pub const OUT_FENCE_PTR: u32 = 6;
 pub const ALPHA: u32 = 7;
 pub const GAMMA_LUT: u32 = 8;
+pub const TYPE: u32 = 10;
 
 /// Name, flags.
-pub const PROPERTIES: [(u32, &str, u32); 8] = [
+pub const PROPERTIES: [(u32, &str, u32); 9] = [
     (FB_ID, "FB_ID", 0x40),
     (CRTC_ID, "CRTC_ID", 0x40),
     (MODE_ID, "MODE_ID", 0x10),
@@ -27,11 +28,12 @@ pub const PROPERTIES: [(u32, &str, u32); 8] = [
     (OUT_FENCE_PTR, "OUT_FENCE_PTR", 2),
     (ALPHA, "alpha", 2),
     (GAMMA_LUT, "GAMMA_LUT", 0x10),
+    (TYPE, "type", 8),
 ];
 
 pub fn properties(object: u32) -> &'static [u32] {
     match object {
-        30..=39 => &[FB_ID, CRTC_ID, IN_FENCE_FD, ALPHA],
+        30..=39 => &[FB_ID, CRTC_ID, IN_FENCE_FD, ALPHA, TYPE],
         40..=49 => &[MODE_ID, ACTIVE, OUT_FENCE_PTR, GAMMA_LUT],
         50..=59 => &[CRTC_ID],
         _ => &[],
@@ -73,6 +75,9 @@ pub struct Display {
 
 impl Display {
     pub fn value(&self, object: u32, property: u32) -> u64 {
+        if property == TYPE {
+            return u64::from(object < 32);
+        }
         self.values.get(&(object, property)).copied().unwrap_or(0)
     }
 
@@ -88,7 +93,11 @@ impl Display {
         self.modes.remove(&crtc);
         self.set(crtc, MODE_ID, 0);
         self.set(crtc, ACTIVE, 0);
-        self.plane_off(Self::primary(crtc));
+        for plane in PLANES {
+            if self.value(plane, CRTC_ID) == crtc.into() {
+                self.plane_off(plane);
+            }
+        }
         for connector in CONNECTORS {
             if self.value(connector, CRTC_ID) == crtc.into() {
                 self.set(connector, CRTC_ID, 0);
@@ -141,6 +150,24 @@ impl Display {
         }
     }
 
+    /// Whether a commit may leave it so, as Linux's checks have it.
+    pub fn is_valid(&self) -> bool {
+        let crtcs = CRTCS.iter().all(|crtc| {
+            let mode = self.modes.contains_key(crtc);
+            let mut connectors = CONNECTORS.iter();
+            let wired = connectors.any(|c| self.value(*c, CRTC_ID) == u64::from(*crtc));
+            let active = self.value(*crtc, ACTIVE) != 0;
+            let primary = self.value(Self::primary(*crtc), CRTC_ID) == u64::from(*crtc);
+            mode == wired && (mode || !active) && (primary || !active)
+        });
+        let planes = PLANES.iter().all(|plane| {
+            let crtc = self.value(*plane, CRTC_ID) as u32;
+            let lit = self.modes.contains_key(&crtc);
+            (crtc != 0) == (self.value(*plane, FB_ID) != 0) && (crtc == 0 || lit)
+        });
+        crtcs && planes
+    }
+
     /// The end of a framebuffer turns off what shows it.
     pub fn remove_fb(&mut self, id: u32) {
         for plane in PLANES {
@@ -156,15 +183,17 @@ impl Display {
 
     /// Forgets what clients do not know and nothing shows.
     pub fn collect(&mut self) {
-        let used: BTreeSet<u64> = self
-            .values
-            .iter()
-            .filter(|((_, property), _)| [FB_ID, MODE_ID, GAMMA_LUT].contains(property))
-            .map(|(_, value)| *value)
-            .collect();
-        let kept = |id: &u32| used.contains(&u64::from(*id));
-        self.fbs.retain(|id, fb| fb.listed || kept(id));
-        self.blobs.retain(|id, blob| blob.listed || kept(id));
+        let used = |kinds: &[u32]| -> BTreeSet<u32> {
+            let values = self.values.iter();
+            values
+                .filter(|((_, property), _)| kinds.contains(property))
+                .map(|(_, value)| *value as u32)
+                .collect()
+        };
+        let (fbs, blobs) = (used(&[FB_ID]), used(&[MODE_ID, GAMMA_LUT]));
+        self.fbs.retain(|id, fb| fb.listed || fbs.contains(id));
+        self.blobs
+            .retain(|id, blob| blob.listed || blobs.contains(id));
     }
 
     /// What can be seen of it: ids that clients do not know are replaced by what they stand for.

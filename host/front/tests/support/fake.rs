@@ -501,6 +501,11 @@ impl State {
                 plane.fb_id = self.display.value(plane.plane_id, FB_ID) as u32;
                 plane.crtc_id = self.display.value(plane.plane_id, CRTC_ID) as u32;
                 plane.count_format_types = 0;
+                plane.possible_crtcs = match plane.plane_id {
+                    30 => 1,
+                    31 => 2,
+                    _ => 3,
+                };
                 m.set_arg(&plane);
             }
             nr::MODE_SETPLANE => {
@@ -509,9 +514,17 @@ impl State {
                     return Err(Errno::ENOENT);
                 }
                 if set.fb_id == 0 {
+                    let primary = set.plane_id < 32;
+                    if primary && self.display.modes.contains_key(&(set.plane_id + 10)) {
+                        return Err(Errno::EINVAL);
+                    }
                     self.display.plane_off(set.plane_id);
                 } else {
                     self.display.fbs.get(&set.fb_id).ok_or(Errno::ENOENT)?;
+                    let foreign = set.plane_id < 32 && set.plane_id != set.crtc_id - 10;
+                    if foreign || !self.display.modes.contains_key(&set.crtc_id) {
+                        return Err(Errno::EINVAL);
+                    }
                     self.display.set(set.plane_id, FB_ID, set.fb_id.into());
                     self.display.set(set.plane_id, CRTC_ID, set.crtc_id.into());
                 }
@@ -548,6 +561,13 @@ impl State {
                 let items = drvhost_front::shadow::display::commit(m.payload());
                 for item in &items {
                     self.check(item.object, item.property, item.value)?;
+                }
+                let mut trial = self.display.clone();
+                for item in &items {
+                    trial.commit(item.object, item.property, item.value);
+                }
+                if !trial.is_valid() {
+                    return Err(Errno::EINVAL);
                 }
                 if args.flags & DRM_MODE_ATOMIC_TEST_ONLY == 0 {
                     let mut crtcs = std::collections::BTreeSet::new();
