@@ -4,14 +4,18 @@
 use crate::machine::{Machine, text};
 use crate::process::{Guard, until};
 use anyhow::{Context, Result, bail};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::File;
+use std::io::Read;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// A program that runs under `drvhost exec`, its output in a file.
+/// A program that runs under `drvhost exec`. Its output is a terminal, so that it comes at once.
 #[derive(Debug)]
 pub struct Client {
     /// The process: `exec` becomes the program.
     pub guard: Guard,
-    out: std::path::PathBuf,
+    out: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Client {
@@ -28,15 +32,25 @@ impl Client {
     /// Starts a program; its standard input stays open until the client is dropped.
     pub fn start(machine: &Machine, program: &[&str]) -> Result<Client> {
         let args: Vec<_> = ["exec", "--"].iter().chain(program).copied().collect();
-        let name = format!("client-{}.out", std::time::UNIX_EPOCH.elapsed()?.as_nanos());
-        let out = machine.file(&name);
-        let file = std::fs::File::create(&out)?;
+        let (mut terminal, end) = terminal()?;
         let child = machine
             .command(&args)?
             .stdin(Stdio::piped())
-            .stdout(file.try_clone()?)
-            .stderr(file)
+            .stdout(end.try_clone()?)
+            .stderr(end)
             .spawn()?;
+        let out = Arc::new(Mutex::new(Vec::new()));
+        let collected = out.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            // An error is the end: the program closed its side.
+            while let Ok(count @ 1..) = terminal.read(&mut buffer) {
+                collected
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .extend(&buffer[..count]);
+            }
+        });
         Ok(Client {
             guard: Guard(child),
             out,
@@ -45,7 +59,8 @@ impl Client {
 
     /// What it printed so far.
     pub fn output(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.out).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&self.out.lock().unwrap_or_else(PoisonError::into_inner))
+            .into_owned()
     }
 
     /// Whether it still runs.
@@ -91,4 +106,17 @@ impl Client {
         }
         Ok(self.output())
     }
+}
+
+/// A terminal: our end, and the program's.
+fn terminal() -> Result<(File, File)> {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    grantpt(&ours)?;
+    unlockpt(&ours)?;
+    let name = ptsname(&ours, Vec::new())?;
+    let end = File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str()?)?;
+    Ok((ours.into(), end))
 }

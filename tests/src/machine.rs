@@ -17,6 +17,8 @@ pub struct Options {
     pub daemon: Vec<String>,
     /// Manifests and overrides, by file name; they win over the built ones.
     pub manifests: Vec<(String, String)>,
+    /// Test plugins (`crash`, `attack`) to put beside them, as `<name>_redox.so`.
+    pub plugins: Vec<String>,
     /// Do not wait for `card0`.
     pub no_wait: bool,
 }
@@ -57,6 +59,11 @@ impl Machine {
         }
         for (name, text) in &options.manifests {
             std::fs::write(path("overrides").join(name), text)?;
+        }
+        for name in &options.plugins {
+            let built = programs.join(format!("libplugin_{name}.so"));
+            std::fs::copy(&built, path("overrides").join(format!("{name}_redox.so")))
+                .with_context(|| format!("{}: build the workspace first", built.display()))?;
         }
         let source = Path::new(env!("CARGO_MANIFEST_DIR"));
         let file = source.join("../sim/machines").join(format!("{name}.ron"));

@@ -50,7 +50,7 @@ impl Picture {
     /// What the machine's monitor shows.
     pub fn of_monitor(machine: &Machine, device: &str) -> Result<Picture> {
         let path = machine.file("monitor.png");
-        machine.hardware(&json!({"cmd": "screenshot", "device": device, "file": path}))?;
+        machine.hardware(&json!({"command": "screenshot", "device": device, "file": path}))?;
         Picture::read(&path)
     }
 

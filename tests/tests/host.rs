@@ -17,10 +17,17 @@ fn list_show_and_doctor() -> Result<()> {
     machine.wait_state(SECOND, "running")?;
     let list = machine.json(&["list"])?;
     ensure!(list.as_array().map(Vec::len) == Some(2), "{list}");
-    ensure!(list[0]["driver"] == "dispi" && list[0]["state"] == "running", "{list}");
+    ensure!(
+        list[0]["driver"] == "dispi" && list[0]["state"] == "running",
+        "{list}"
+    );
     ensure!(list[0]["nodes"] == json!(["card0", "renderD128"]), "{list}");
     ensure!(machine.drvhost(&["list"])?.contains("1234:1111"));
-    ensure!(machine.drvhost(&["show", "card0"])?.contains("dispi_redox.so"));
+    ensure!(
+        machine
+            .drvhost(&["show", "card0"])?
+            .contains("dispi_redox.so")
+    );
     let doctor = machine.drvhost(&["doctor", FIRST])?;
     ensure!(doctor.contains("dispi.ron"), "{doctor}");
     Ok(())
@@ -41,7 +48,14 @@ fn exit_codes() -> Result<()> {
     ensure!(code(&["exec", "--", "sh", "-c", "exit 42"])? == Some(42));
     ensure!(code(&["exec", "--", "/nonexistent"])? == Some(1));
     let mut without = machine.command(&["list"])?;
-    ensure!(without.env("DRVHOST_RUN", "/nonexistent").output()?.status.code() == Some(3));
+    ensure!(
+        without
+            .env("DRVHOST_RUN", "/nonexistent")
+            .output()?
+            .status
+            .code()
+            == Some(3)
+    );
     Ok(())
 }
 
@@ -64,10 +78,15 @@ fn disable_enable_bind_unbind() -> Result<()> {
 fn an_override_dropped_in_takes_effect() -> Result<()> {
     let machine = Machine::start("sim")?;
     let file = machine.overrides().join("off.ron");
-    std::fs::write(&file, format!("Override(address: {FIRST:?}, disabled: true)"))?;
+    std::fs::write(
+        &file,
+        format!("Override(address: {FIRST:?}, disabled: true)"),
+    )?;
     machine.wait_state(FIRST, "disabled")?;
     std::fs::write(&file, "Override(this is no override")?;
-    until("the bad file to be reported", || machine.log().contains("off.ron:1:").then_some(()))?;
+    until("the bad file to be reported", || {
+        machine.log().contains("off.ron:1:").then_some(())
+    })?;
     machine.wait_state("card0", "running")?;
     Ok(())
 }
@@ -75,7 +94,10 @@ fn an_override_dropped_in_takes_effect() -> Result<()> {
 #[test]
 fn a_new_library_takes_over_and_clients_stay() -> Result<()> {
     let machine = Machine::start("sim")?;
-    let library = machine.show("card0")?["library"].as_str().context("library")?.to_owned();
+    let library = machine.show("card0")?["library"]
+        .as_str()
+        .context("library")?
+        .to_owned();
     let mut client = Client::start(&machine, &["modetest", "-M", "dispi", "-s", "0@0:1024x768"])?;
     client.finish().ok();
     let list = Client::run(&machine, &["modetest", "-M", "dispi", "-c"])?;
@@ -94,7 +116,12 @@ fn a_new_library_takes_over_and_clients_stay() -> Result<()> {
     std::fs::write(machine.overrides().join("new.ron"), over)?;
     machine.wait_new_worker("card0", old)?;
     let shown = machine.show("card0")?;
-    ensure!(shown["library"].as_str().is_some_and(|path| path.ends_with("new_redox.so")), "{shown}");
+    ensure!(
+        shown["library"]
+            .as_str()
+            .is_some_and(|path| path.ends_with("new_redox.so")),
+        "{shown}"
+    );
     let before = client.count_lines("freq");
     client.wait_lines("freq", before + 1)?;
     client.finish()?;
@@ -104,8 +131,16 @@ fn a_new_library_takes_over_and_clients_stay() -> Result<()> {
 #[test]
 fn bad_libraries_are_refused_with_the_reason() -> Result<()> {
     for (name, bytes, reason) in [
-        ("no ELF", &b"#!/bin/sh\necho hello, this is not a driver at all, but a script\n"[..], "ELF"),
-        ("truncated", &b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"[..], "truncated"),
+        (
+            "no ELF",
+            &b"#!/bin/sh\necho hello, this is not a driver at all, but a script\n"[..],
+            "ELF",
+        ),
+        (
+            "truncated",
+            &b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"[..],
+            "truncated",
+        ),
     ] {
         let options = Options {
             manifests: vec![(
@@ -125,7 +160,9 @@ fn bad_libraries_are_refused_with_the_reason() -> Result<()> {
         let text = until("the reason", || {
             let shown = machine.show(FIRST).ok()?;
             let text = shown["reason"].as_str()?.to_owned();
-            text.to_lowercase().contains(&reason.to_lowercase()).then_some(text)
+            text.to_lowercase()
+                .contains(&reason.to_lowercase())
+                .then_some(text)
         })
         .with_context(|| format!("{name}: {shown}"))?;
         ensure!(text.contains("bad_redox.so"), "{name}: {text}");
@@ -137,11 +174,14 @@ fn bad_libraries_are_refused_with_the_reason() -> Result<()> {
 fn unplug_and_plug() -> Result<()> {
     let machine = Machine::start("two-displays")?;
     machine.wait_state(SECOND, "running")?;
-    machine.hardware(&json!({"cmd": "unplug", "device": SECOND}))?;
+    machine.hardware(&json!({"command": "unplug", "device": SECOND}))?;
     until("the device to vanish", || {
-        machine.json(&["list"]).ok().filter(|list| list.as_array().map(Vec::len) == Some(1))
+        machine
+            .json(&["list"])
+            .ok()
+            .filter(|list| list.as_array().map(Vec::len) == Some(1))
     })?;
-    machine.hardware(&json!({"cmd": "plug", "device": SECOND}))?;
+    machine.hardware(&json!({"command": "plug", "device": SECOND}))?;
     machine.wait_state(SECOND, "running")?;
     ensure!(machine.show("card0")?["restarts"] == 0);
     Ok(())
@@ -157,7 +197,9 @@ fn garbage_on_the_control_socket() -> Result<()> {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             bytes.push((seed >> 33) as u8);
         }
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(99);
         bytes.push(b'\n');
         let mut stream = UnixStream::connect(machine.run_dir().join("control.sock"))?;
         // A daemon that hangs up early is in its right.
@@ -179,9 +221,24 @@ fn crash_reports_tell_what_happened() -> Result<()> {
     machine.wait_new_worker("card0", old)?;
     let reports = machine.json(&["crashes", "1"])?;
     let report = &reports[0];
-    ensure!(report["cause"].as_str().is_some_and(|c| c.contains("SIGSEGV")), "{report}");
-    ensure!(report["registers"].as_array().is_some_and(|list| !list.is_empty()), "{report}");
-    ensure!(report["ioctls"].as_array().is_some_and(|list| !list.is_empty()), "{report}");
+    ensure!(
+        report["cause"]
+            .as_str()
+            .is_some_and(|c| c.contains("SIGSEGV")),
+        "{report}"
+    );
+    ensure!(
+        report["registers"]
+            .as_array()
+            .is_some_and(|list| !list.is_empty()),
+        "{report}"
+    );
+    ensure!(
+        report["ioctls"]
+            .as_array()
+            .is_some_and(|list| !list.is_empty()),
+        "{report}"
+    );
     ensure!(machine.drvhost(&["crashes", "1"])?.contains("last ioctls"));
     Ok(())
 }

@@ -16,7 +16,12 @@ fn a_hundred_thousand_malformed_ioctls() -> Result<()> {
     let fuzz = fuzz.to_str().context("path")?;
     Client::run(&machine, &["modetest", "-M", "dispi", "-c"])?;
     let before = open_files(&machine)?;
-    for (seed, node) in [("1", "card0"), ("2", "renderD128"), ("3", "card0"), ("4", "card0")] {
+    for (seed, node) in [
+        ("1", "card0"),
+        ("2", "renderD128"),
+        ("3", "card0"),
+        ("4", "card0"),
+    ] {
         let path = format!("/dev/dri/{node}");
         let results = Client::run(&machine, &[fuzz, &path, seed, "25000"])?;
         ensure!(results.contains("Invalid argument"), "{results}");
@@ -25,7 +30,9 @@ fn a_hundred_thousand_malformed_ioctls() -> Result<()> {
     let list = Client::run(&machine, &["modetest", "-M", "dispi"])?;
     ensure!(list.contains("1024x768"), "{list}");
     ensure!(machine.show("card0")?["restarts"] == 0, "{}", machine.log());
-    until("the files to be closed", || (open_files(&machine).ok()? <= before).then_some(()))?;
+    until("the files to be closed", || {
+        (open_files(&machine).ok()? <= before).then_some(())
+    })?;
     Ok(())
 }
 
@@ -48,7 +55,9 @@ fn a_killed_program_leaves_nothing_behind() -> Result<()> {
         rustix::process::kill_process(pid, Signal::KILL)?;
         client.guard.0.wait()?;
     }
-    until("the files to be closed", || (open_files(&machine).ok()? <= before).then_some(()))?;
+    until("the files to be closed", || {
+        (open_files(&machine).ok()? <= before).then_some(())
+    })?;
     let shown = machine.show("card0")?;
     ensure!(shown["restarts"] == 0, "{shown}");
     Ok(())

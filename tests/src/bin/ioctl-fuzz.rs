@@ -62,17 +62,29 @@ fn main() -> Result<()> {
     let node = args.next().context("usage: ioctl-fuzz NODE SEED COUNT")?;
     let mut random = Random(args.next().context("no seed")?.parse()?);
     let count: u64 = args.next().context("no count")?.parse()?;
-    let file = std::fs::File::options().read(true).write(true).open(&node).context(node)?;
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&node)
+        .context(node)?;
     let arena = arena()?;
     let mut results: BTreeMap<String, u64> = BTreeMap::new();
     for _ in 0..count {
         // One field in three of a real ioctl's number is wrong.
-        let nr = if random.below(4) == 0 { random.below(256) } else { CORE[random.below(CORE.len() as u64) as usize] };
+        let nr = if random.below(4) == 0 {
+            random.below(256)
+        } else {
+            CORE[random.below(CORE.len() as u64) as usize]
+        };
         let size = match random.below(3) {
             0 => random.below(1 << 14),
             _ => random.below(128),
         };
-        let kind = if random.below(16) == 0 { random.below(256) } else { u64::from(b'd') };
+        let kind = if random.below(16) == 0 {
+            random.below(256)
+        } else {
+            u64::from(b'd')
+        };
         let request = random.below(4) << 30 | size << 16 | kind << 8 | nr;
         for at in (0..256).step_by(8) {
             let value = word(&mut random, arena as u64);
