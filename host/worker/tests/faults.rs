@@ -265,3 +265,25 @@ fn nothing_leaks() {
     }
     settle(before);
 }
+
+/// Whatever a worker says, the host lives, tells callers, and is rid of the process.
+#[test]
+fn babble_ends_the_worker() {
+    let mut bench = Bench::real();
+    let plugin = plugin("crash");
+    for seed in 1..=60 {
+        bench.config.args = vec!["babble".into(), seed.to_string().into()];
+        let link = Link::spawn(&bench.config).unwrap();
+        if link.load(&plugin).is_ok() && bench.bind(&link, &[]).is_ok() {
+            link.kill(Cause::Killed);
+        }
+        link.wait();
+        assert_eq!(
+            ioctl(&link, 1, crash::NOTHING, &mut []),
+            Err(CallError::Died)
+        );
+        for line in link.report().log {
+            assert!(!line.text.contains(char::is_control), "{line:?}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ use drvhost_abi::Errno;
 use drvhost_abi::tables::{MmapArgs, MmapOut, ObjectRef, Request};
 use drvhost_channel::program;
 use drvhost_channel::ring::{Head, MAX_OBJECTS, Ring, RingServer, Slots, Taken};
+use drvhost_drm::wire::describe;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -111,21 +112,18 @@ impl Pool {
         let mut objects = Vec::new();
         let result = match &self.direct {
             Some(direct) if head.op == program::CALL => {
+                let Some(cmd) = through_ring(head.cmd) else {
+                    head.result = -i64::from(program::NEEDS_CONNECTION);
+                    return self.server.reply_head(taken, &head, &[], &[]);
+                };
                 // What the client wrote about flags, ids and objects is the host's to say.
                 let head = Head {
                     op: ops::IOCTL,
-                    cmd: head.cmd,
+                    cmd,
                     ..Head::default()
                 };
-                ioctl(
-                    process,
-                    &direct.file,
-                    direct.cookie,
-                    &head,
-                    &[],
-                    &mut objects,
-                    payload,
-                )
+                let file = (&*direct.file, direct.cookie);
+                ioctl(process, file, &head, &[], &mut objects, payload)
             }
             Some(_) => Err(Errno::EINVAL),
             None => host_call(process, taken, &mut head, &mut objects, payload),
@@ -136,6 +134,15 @@ impl Pool {
         }
         head.result = Errno::encode(result);
         self.server.reply_head(taken, &head, &objects, payload);
+    }
+}
+
+/// The number of a call that a client may make through its own ring; `None` where descriptors go
+/// along, which only the host can hand over.
+fn through_ring(cmd: u32) -> Option<u32> {
+    match describe(cmd) {
+        Some(descriptor) => descriptor.passing.is_none().then_some(descriptor.cmd),
+        None => Some(cmd),
     }
 }
 
@@ -152,8 +159,7 @@ fn host_call(
             let file = process.file(head.file)?;
             ioctl(
                 process,
-                &file,
-                head.file,
+                (&file, head.file),
                 head,
                 &taken.objects,
                 objects,
@@ -187,8 +193,7 @@ fn host_call(
 
 fn ioctl(
     process: &'static Process,
-    file: &File,
-    cookie: u64,
+    (file, cookie): (&File, u64),
     head: &Head,
     objects_in: &[ObjectRef],
     objects_out: &mut Vec<ObjectRef>,

@@ -314,3 +314,52 @@ pub fn parse<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, MessageErr
         Err(error) => Err(MessageError::Garbage(error.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn messages_round_trip_and_end_where_they_end() {
+        let message = FromWorker::Log {
+            level: 3,
+            target: "a".into(),
+            text: "b".into(),
+        };
+        let mut bytes = postcard::to_stdvec(&message).unwrap();
+        assert!(matches!(
+            parse(&bytes),
+            Ok(FromWorker::Log { level: 3, .. })
+        ));
+        bytes.push(0);
+        assert!(matches!(
+            parse::<FromWorker>(&bytes),
+            Err(MessageError::Garbage(_))
+        ));
+        bytes.truncate(3);
+        assert!(matches!(
+            parse::<FromWorker>(&bytes),
+            Err(MessageError::Garbage(_))
+        ));
+    }
+
+    #[test]
+    fn announced_lengths_do_not_take_memory() {
+        // A log line whose target says that it has 2^60 bytes.
+        let bytes = [3, 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f];
+        assert!(parse::<FromWorker>(&bytes).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_garbage(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse::<FromWorker>(&bytes);
+            let _ = parse::<ToWorker>(&bytes);
+            if let Ok(message) = parse::<FromWorker>(&bytes) {
+                let again = postcard::to_stdvec(&message).unwrap();
+                prop_assert!(parse::<FromWorker>(&again).is_ok());
+            }
+        }
+    }
+}
