@@ -107,8 +107,13 @@ impl Watchdog {
             }
             state.awake = false;
             drop(state);
-            while self.look() {
+            // It looks after the sleep, not before: it would find no call, ask to be woken by the
+            // next one, and so take part in each of a program's calls.
+            loop {
                 std::thread::sleep(LOOK);
+                if !self.look() {
+                    break;
+                }
             }
             self.rest();
         }
