@@ -87,10 +87,24 @@ impl State {
         let master = self.masters.add(Master::default());
         self.masters.current = Some(master);
         if let Some(file) = self.files.get_mut(&id) {
-            file.master = Some(master);
+            let before = file.master.replace(master);
+            file.magic = 0;
             file.is_master = true;
             file.was_master = true;
             file.authenticated = true;
+            if let Some(before) = before {
+                self.leave(id, before);
+            }
+        }
+    }
+
+    /// A file no longer belongs to a master, which ends with its last file.
+    fn leave(&mut self, id: FileId, master: MasterId) {
+        if let Some(left) = self.masters.all.get_mut(&master) {
+            left.magics.retain(|_, file| *file != Some(id));
+        }
+        if !self.files.values().any(|file| file.master == Some(master)) {
+            self.masters.all.remove(&master);
         }
     }
 
@@ -160,9 +174,6 @@ impl State {
         };
         let (master, headed) = (file.master.take(), file.is_master);
         let Some(master) = master else { return };
-        for magic in self.masters.all.values_mut() {
-            magic.magics.retain(|_, file| *file != Some(id));
-        }
         if headed {
             if self.masters.current == Some(master) {
                 self.masters.current = None;
@@ -175,9 +186,7 @@ impl State {
                 }
             }
         }
-        if !self.files.values().any(|file| file.master == Some(master)) {
-            self.masters.all.remove(&master);
-        }
+        self.leave(id, master);
     }
 
     /// The file's magic number, made when first asked for.

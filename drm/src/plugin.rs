@@ -117,6 +117,9 @@ impl Drop for DrmFile {
             vblank
                 .waiting
                 .retain(|waiting| waiting.owed.file != self.id);
+            if let Some(flip) = &mut vblank.flip {
+                flip.owed.retain(|owed| owed.file != self.id);
+            }
         }
         drop(state);
         if let Err(errno) = take_down(&self.device, &fbs, How::Forced) {

@@ -184,7 +184,11 @@ impl Device {
                     .collect(),
                 fences: promised,
             };
-            self.start_flip(&mut state, &tx, crtc, flip, deferred, now);
+            // A mode set is on the screen when it is made: nothing after it has to wait.
+            let set = modeset & (1 << crtc) != 0 && !flip.is_awaited() && !deferred;
+            if !set {
+                self.start_flip(&mut state, &tx, crtc, flip, deferred, now);
+            }
         }
         for (index, connector) in tx.new.connectors.iter().enumerate() {
             // Mode sets decide what the legacy DPMS property says.

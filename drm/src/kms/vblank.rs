@@ -28,7 +28,7 @@ pub struct Flip {
 
 impl Flip {
     /// Somebody outside waits for its end.
-    fn is_awaited(&self) -> bool {
+    pub fn is_awaited(&self) -> bool {
         !self.owed.is_empty() || !self.fences.is_empty()
     }
 }
