@@ -86,12 +86,13 @@ pub fn judge(
                     for_ns: running,
                 });
             }
-            State::Waiting { deadline } if now.saturating_sub(deadline) > limit => {
-                let by_ns = now.saturating_sub(deadline);
-                return Some(HangReport::Overslept {
-                    thread: thread.clone(),
-                    by_ns,
-                });
+            State::Waiting { deadline } => {
+                // A deadline that had passed when the sleep began is no oversleeping.
+                let by_ns = now.saturating_sub(deadline.max(thread.since));
+                if by_ns > limit {
+                    let thread = thread.clone();
+                    return Some(HangReport::Overslept { thread, by_ns });
+                }
             }
             _ => {}
         }
@@ -144,6 +145,8 @@ mod tests {
             (&[(Driver, waiting(900), 0)], &[], true, "no"),
             (&[(Driver, waiting(899), 0)], &[], true, "overslept"),
             (&[(Driver, waiting(899), 0)], &[], false, "no"),
+            (&[(Driver, waiting(0), 990)], &[], true, "no"),
+            (&[(Driver, waiting(0), 899)], &[], true, "overslept"),
             (&[(Server, Idle, 0)], &[899], false, "not served"),
             (&[(Server, Idle, 0)], &[900], false, "no"),
             (&[(Driver, forever, 0)], &[0], false, "not served"),

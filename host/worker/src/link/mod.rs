@@ -73,6 +73,13 @@ impl Link {
         let loaded = self
             .shared
             .wait_for("loaded its plugin", |state| state.loaded.clone())?;
+        for what in loaded.iter().flat_map(|loaded| &loaded.unconfined) {
+            self.shared.log(LogLine {
+                level: log::Level::Warn as u8,
+                target: "drvhost".into(),
+                text: format!("the worker is confined in part only: {what}"),
+            });
+        }
         loaded.map_err(|reason| LinkError::Load {
             name: plugin.name.clone(),
             reason,

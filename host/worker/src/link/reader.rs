@@ -269,6 +269,18 @@ impl Reader {
         }
     }
 
+    /// Closes the ring. A caller that was about to sleep just then misses it, and would sleep for
+    /// its quarter of a second: so it is done again until all have gone, for a short while.
+    fn close_ring(&self) {
+        for _ in 0..20 {
+            self.shared.stopper.stop();
+            if self.shared.in_flight.count() == 0 {
+                break;
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
     /// Takes what the worker printed; `false` at the end.
     fn take_output(&mut self, output: &OwnedFd) -> bool {
         let mut chunk = [0; 4096];
@@ -323,7 +335,7 @@ impl Reader {
             (exit, state.on_exit.take())
         };
         shared.changed.notify_all();
-        shared.stopper.stop();
+        self.close_ring();
         if let Some(on_exit) = on_exit {
             on_exit(&exit);
         }

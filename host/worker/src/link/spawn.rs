@@ -64,6 +64,8 @@ pub(super) fn spawn(config: &Config) -> Result<Link, LinkError> {
     let mut child = Command::new(&exe)
         .args(&config.args)
         .env_clear()
+        // A symbol that is missing after all is an error of loading, not an abort later.
+        .env("LD_BIND_NOW", "1")
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::from(printed))
         .stderr(Stdio::from(printed_too))

@@ -5,12 +5,11 @@
 //! finds its tables without a lock (`_dl_find_object`, glibc 2.35); where there are none it stops,
 //! and the chain of frame pointers is followed instead.
 
-use super::Process;
 use crate::wire::recorder::{CrashRecord, REGISTERS, Recorder};
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 
-static PROCESS: OnceLock<&'static Recorder> = OnceLock::new();
+static RECORDER: OnceLock<&'static Recorder> = OnceLock::new();
 
 /// Bytes of a thread's stack for faults.
 const STACK: usize = 64 << 10;
@@ -27,8 +26,8 @@ const SIGNALS: [c_int; 6] = [
 ];
 
 /// Installs the handler.
-pub(super) fn install(process: &'static Process) {
-    let _ = PROCESS.set(&process.recorder);
+pub(super) fn install(recorder: &'static Recorder) {
+    let _ = RECORDER.set(recorder);
     for signal in SIGNALS {
         // SAFETY: the action is fully set up; the handler is safe in signal context.
         unsafe {
@@ -81,7 +80,7 @@ unsafe extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: 
             registers(context),
         )
     };
-    if let Some(recorder) = PROCESS.get() {
+    if let Some(recorder) = RECORDER.get() {
         let record = CrashRecord {
             signal,
             code,

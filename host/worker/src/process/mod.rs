@@ -51,7 +51,7 @@ struct Process {
     control: control::Control,
     clock: ClockReader,
     progress: &'static Progress,
-    recorder: Recorder,
+    recorder: &'static Recorder,
     log_level: u8,
     table: &'static DriverV1,
     instance: AtomicPtr<c_void>,

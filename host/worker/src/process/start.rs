@@ -74,6 +74,10 @@ pub(super) fn start() -> Result<(), StartError> {
     if let Some(mark) = mark {
         mark.running(clock.now(), CMD_LOAD);
     }
+    // Constructors can crash, too.
+    let recorder: &'static Recorder = Box::leak(Box::new(recorder));
+    recorder.set_modules(&modules::modules(&[]));
+    fault::install(recorder);
     let loaded = match load_plugin(&load, &fds) {
         Ok(loaded) => loaded,
         Err(reason) => {
@@ -109,7 +113,6 @@ pub(super) fn start() -> Result<(), StartError> {
         irqs: Default::default(),
         pools: Mutex::default(),
     }));
-    fault::install(process);
     threads::watched(process, "main", Role::Server, || {
         bind_and_serve(process, ring, buffer)
     })
@@ -190,6 +193,10 @@ fn bind_and_serve(
         Err(error) => return Err(error.into()),
     };
     threads::running(process, CMD_PROBE);
+    // What `ps` and `top` show.
+    if let Ok(name) = CString::new(bind.address.as_str()) {
+        let _ = rustix::thread::set_name(&name);
+    }
     if log::set_boxed_logger(Box::new(Logger(process))).is_ok() {
         let levels = [
             log::LevelFilter::Off,

@@ -5,6 +5,9 @@ use super::{ConfineError, failed};
 use crate::wire::message::Limits;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+/// Threads of all workers, at most.
+const THREADS: u64 = 8192;
+
 pub(super) fn set(limits: &Limits) -> Result<(), ConfineError> {
     let all = [
         (Resource::As, limits.address_space),
@@ -15,12 +18,19 @@ pub(super) fn set(limits: &Limits) -> Result<(), ConfineError> {
         (Resource::Fsize, 0),
         (Resource::Memlock, 0),
         (Resource::Msgqueue, 0),
+        // Threads of all workers together: they share their uid. (As a user, the limit would
+        // count the user's own processes.)
+        (Resource::Nproc, THREADS),
     ];
+    let is_root = rustix::process::geteuid().is_root();
     for (resource, limit) in all {
         let limit = Rlimit {
             current: Some(limit),
             maximum: Some(limit),
         };
+        if matches!(resource, Resource::Nproc) && !is_root {
+            continue;
+        }
         setrlimit(resource, limit).map_err(failed("resource limits"))?;
     }
     Ok(())
