@@ -4,6 +4,7 @@
 
 use drvhost_abi::Errno;
 use drvhost_port::Worker;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug, Default)]
@@ -43,11 +44,13 @@ pub struct Pass<'a> {
 }
 
 impl Gate {
-    /// Waits for a worker. `ENODEV` when the device is gone for good.
-    pub fn enter(&self) -> Result<Pass<'_>, Errno> {
+    /// Waits for a worker. `ENODEV` when the device is gone for good, or the caller's file is
+    /// being closed (see [`Gate::look_again`]).
+    pub fn enter(&self, closing: &AtomicBool) -> Result<Pass<'_>, Errno> {
         let mut state = self.lock();
         loop {
             match &state.phase {
+                _ if closing.load(Ordering::Relaxed) => return Err(Errno::ENODEV),
                 Phase::Open(worker) => {
                     let worker = Some(worker.clone());
                     return Ok(self.pass(&mut state, worker));
@@ -56,6 +59,12 @@ impl Gate {
                 Phase::Closed | Phase::Resuming => state = self.wait(state),
             }
         }
+    }
+
+    /// A file is being closed: those who wait on its behalf must look.
+    pub fn look_again(&self) {
+        let _state = self.lock();
+        self.changed.notify_all();
     }
 
     /// Goes in with or without a worker, only not during recovery: to close things.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! What programs see when the worker dies under them, case by case.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use drvhost_drm::uapi::*;

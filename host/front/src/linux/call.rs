@@ -19,6 +19,15 @@ use zerocopy::IntoBytes;
 /// Constant answers that are kept for a device.
 const MAX_CONSTANTS: usize = 64;
 
+/// An answer that never changes while the driver is the same.
+#[derive(Debug)]
+pub(crate) struct Constant {
+    cmd: u32,
+    request: Vec<u8>,
+    value: i64,
+    answer: Vec<u8>,
+}
+
 /// What a call over a connection answers.
 #[derive(Debug)]
 pub(crate) struct CallAnswer {
@@ -102,10 +111,14 @@ fn run(
     given.end(file);
     let done = forwarded?;
     if let Some(key) = key {
-        let mut constants = file.device.lock_constants();
+        let mut constants = file.device.constants();
         if constants.len() < MAX_CONSTANTS {
-            let value = i64::try_from(done.value).unwrap_or(i64::MAX);
-            constants.insert((cmd, key), (value, payload.clone()));
+            constants.push(Constant {
+                cmd,
+                request: key,
+                value: i64::try_from(done.value).unwrap_or(i64::MAX),
+                answer: payload.clone(),
+            });
         }
     }
     let gives = notes
@@ -129,11 +142,11 @@ fn constant(file: &OpenFile, cmd: u32, payload: &mut [u8]) -> Option<i64> {
     if !is_constant(cmd) || file.device.gate.is_removed() {
         return None;
     }
-    let constants = file.device.lock_constants();
-    // The key is copied because a map cannot be asked with a borrowed pair.
-    let (value, answer) = constants.get(&(cmd, payload.to_vec()))?;
-    payload.copy_from_slice(answer);
-    Some(*value)
+    let constants = file.device.constants();
+    let mut constants = constants.iter();
+    let known = constants.find(|known| known.cmd == cmd && known.request == payload)?;
+    payload.copy_from_slice(&known.answer);
+    Some(known.value)
 }
 
 /// Offsets are the front's own. False: the buffer is not known here, so the driver must say.
@@ -163,7 +176,7 @@ pub(crate) fn map(
     write: bool,
 ) -> Result<(OwnedFd, u64), Errno> {
     let device = &file.device;
-    if length == 0 || offset % 4096 != 0 {
+    if length == 0 || !offset.is_multiple_of(4096) {
         return Err(Errno::EINVAL);
     }
     let known = {

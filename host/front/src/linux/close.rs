@@ -21,6 +21,7 @@ fn close(shared: &Arc<Shared>, cookie: u64, tell_worker: bool) {
         return;
     };
     file.hang_up(shared);
+    file.interrupt();
     let numbers: Vec<u64> = file.ring_list().iter().map(|ring| ring.number).collect();
     let rings: Vec<Arc<ProcessRing>> = numbers
         .into_iter()

@@ -94,6 +94,9 @@ impl Given {
                 buffer.id
             } else {
                 let fence = objects.take_eventfd(fd, kind == ObjectKind::Event)?;
+                if kind == ObjectKind::Fence {
+                    file.brought(&fence);
+                }
                 given.fences.push(fence.clone());
                 fence.id
             };

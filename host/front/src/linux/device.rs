@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! One device through all its workers: the gate, the record, the objects, and recovery.
 
+use super::call::Constant;
 use super::file::OpenFile;
 use super::objects::Objects;
 use super::pair::NodeSocket;
@@ -56,7 +57,7 @@ pub struct Device {
     /// The cookie that the next file made by a call must get, during replay; else zero.
     pub(crate) lease_cookie: AtomicU64,
     /// Answers that never change while the driver is the same.
-    pub(crate) constants: Mutex<HashMap<(u32, Vec<u8>), (i64, Vec<u8>)>>,
+    constants: Mutex<Vec<Constant>>,
     /// Connectors changed: the display's objects must be listed anew.
     pub(crate) relearn: AtomicBool,
     shadow: Mutex<Shadow>,
@@ -328,7 +329,7 @@ impl Device {
     fn bring_up(&self, worker: &Arc<dyn Worker>) -> Result<Restored, CallError> {
         let owed = self.objects.forget_worker();
         self.set_worker(Some(worker.clone()));
-        self.lock_constants().clear();
+        self.constants().clear();
         let base = {
             let mut events = self.events();
             events.new_worker();
@@ -361,7 +362,7 @@ impl Device {
         Ok(restored)
     }
 
-    pub(crate) fn lock_constants(&self) -> MutexGuard<'_, HashMap<(u32, Vec<u8>), (i64, Vec<u8>)>> {
+    pub(crate) fn constants(&self) -> MutexGuard<'_, Vec<Constant>> {
         self.constants
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

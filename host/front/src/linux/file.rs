@@ -2,6 +2,7 @@
 //! An open file: its event socket and its rings.
 
 use super::device::Device;
+use super::objects::Fence;
 use super::poller::Source;
 use super::ring::ProcessRing;
 use super::shared::Shared;
@@ -12,7 +13,8 @@ use rustix::net::SendFlags;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 /// An open file.
 #[derive(Debug)]
@@ -33,6 +35,10 @@ pub(crate) struct OpenFile {
     pub(crate) inode: u64,
     pub(crate) rings: Mutex<Vec<Arc<ProcessRing>>>,
     events: Mutex<Sender>,
+    /// Its last descriptor is closed: calls under way should end.
+    pub(crate) closing: AtomicBool,
+    /// Fences that its calls brought. Only the program would signal them.
+    given: Mutex<Vec<Weak<Fence>>>,
     /// Calls under way over connections.
     calls: Mutex<usize>,
     idle: Condvar,
@@ -79,6 +85,8 @@ impl OpenFile {
                 queue: VecDeque::new(),
                 unit: None,
             }),
+            closing: AtomicBool::new(false),
+            given: Mutex::default(),
             calls: Mutex::new(0),
             idle: Condvar::new(),
             _charge: charge,
@@ -137,6 +145,23 @@ impl OpenFile {
             shared.poller.remove(&socket);
             // A worker that serves the file by itself holds a copy.
             let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
+        }
+    }
+
+    /// A call brought a fence that the driver may wait for.
+    pub(crate) fn brought(&self, fence: &Arc<Fence>) {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.retain(|fence| fence.strong_count() > 0);
+        given.push(Arc::downgrade(fence));
+    }
+
+    /// Has calls that wait end: for a worker, or for a fence that nobody will signal any more.
+    pub(crate) fn interrupt(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        self.device.gate.look_again();
+        let given = std::mem::take(&mut *self.given.lock().unwrap_or_else(PoisonError::into_inner));
+        for fence in given.iter().filter_map(Weak::upgrade) {
+            fence.signal();
         }
     }
 

@@ -65,7 +65,7 @@ fn attempts(
 ) -> Result<Answer, Errno> {
     let device = &call.file.device;
     loop {
-        let pass = device.gate.enter()?;
+        let pass = device.gate.enter(&call.file.closing)?;
         let Some(worker) = pass.worker().cloned() else {
             return Err(Errno::ENODEV);
         };
@@ -133,7 +133,7 @@ fn attempt(
         objects: call.objects.to_vec(),
         ..Ioctl::default()
     };
-    let answer = worker.ioctl(call.file.cookie, &ioctl, reply)?;
+    let answer = super::wait::ioctl(call.file, worker, &ioctl, reply)?;
     if reply.len() != payload.len() {
         // A longer or shorter answer would be read past its end by the program.
         reply.resize(payload.len(), 0);
@@ -166,14 +166,19 @@ fn attempt(
 
 /// One attempt of a file that is not recorded.
 fn plain(call: &Forward<'_>, payload: &mut [u8]) -> Result<Answer, CallError> {
-    let pass = call.file.device.gate.enter().map_err(CallError::Errno)?;
+    let pass = call
+        .file
+        .device
+        .gate
+        .enter(&call.file.closing)
+        .map_err(CallError::Errno)?;
     let ioctl = Ioctl {
         cmd: call.cmd,
         objects: call.objects.to_vec(),
         ..Ioctl::default()
     };
     match pass.worker() {
-        Some(worker) => worker.ioctl(call.file.cookie, &ioctl, payload),
+        Some(worker) => super::wait::ioctl(call.file, &**worker, &ioctl, payload),
         None => Err(CallError::Died),
     }
 }
@@ -186,7 +191,7 @@ pub(crate) fn mmap(
     write: bool,
 ) -> Result<MmapOut, Errno> {
     loop {
-        let pass = file.device.gate.enter()?;
+        let pass = file.device.gate.enter(&file.closing)?;
         let Some(worker) = pass.worker().cloned() else {
             return Err(Errno::ENODEV);
         };
@@ -366,7 +371,7 @@ fn know_crtcs<'a>(call: &'a Forward<'_>) -> std::sync::MutexGuard<'a, Shadow> {
     let device = &call.file.device;
     let relearn = device.relearn.swap(false, Ordering::Relaxed);
     if (relearn || device.shadow().stale)
-        && let Ok(pass) = device.gate.enter()
+        && let Ok(pass) = device.gate.enter(&call.file.closing)
         && let Some(worker) = pass.worker()
     {
         let host = device.host(&**worker);

@@ -2,6 +2,7 @@
 //! The front itself: its directory, its listener, and the one thread that waits for sockets.
 
 use super::connection::{Asked, MAX_ASK};
+use super::describe::DeviceState;
 use super::device::{Device, DeviceConfig};
 use super::pair::{listener, socket};
 use super::poller::{Poller, Source};
@@ -97,6 +98,12 @@ impl Front {
         let device = Arc::new(Device::new(config, self.shared.clone()));
         self.shared.tables().devices.push(device.clone());
         device
+    }
+
+    /// All devices as programs see them, in the order they were added.
+    pub fn describe(&self) -> Vec<DeviceState> {
+        let devices = self.shared.tables().devices.clone();
+        devices.iter().map(|device| device.describe()).collect()
     }
 
     /// What is told the address of a device whose connectors changed.

@@ -3,7 +3,7 @@
 //! * [`front`]: the listener and the one thread that waits for sockets;
 //! * [`connection`]: asks over connections; [`open`]: opening, and rings for processes;
 //! * [`ring`]: the threads that serve a ring; [`call`]: one ioctl; [`forward`]: to the worker,
-//!   over any number of workers; [`descriptors`]: descriptors in calls;
+//!   over any number of workers; [`wait`]: calls that wait long; [`descriptors`]: descriptors in calls;
 //! * [`device`]: a device through all its workers; [`upcalls`]: what workers ask;
 //!   [`objects`]: buffers and fences;
 //! * [`file`], [`close`]: open files and their end; [`pair`]: event sockets;
@@ -29,6 +29,7 @@ mod ring;
 mod screenshot;
 mod shared;
 mod upcalls;
+mod wait;
 
 pub use describe::{DeviceState, FileState, NodeState};
 pub use device::{Device, DeviceConfig};

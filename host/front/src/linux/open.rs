@@ -68,7 +68,7 @@ pub(crate) fn open(shared: &Arc<Shared>, name: &str, who: &Credentials) -> Resul
     let worker_ring = rustix::io::fcntl_dupfd_cloexec(&memory, 0).map_err(errno)?;
     shared.insert_ring(&file, &ring);
     shared.insert_file(&file).map_err(errno)?;
-    let result = tell_worker(&node, &args, worker_ring, copy);
+    let result = tell_worker(&file, &node, &args, worker_ring, copy);
     let started = result.and_then(|()| match server {
         Some(server) => ring.start(server, &file, shared).map_err(errno),
         None => Ok(()),
@@ -86,11 +86,17 @@ pub(crate) fn open(shared: &Arc<Shared>, name: &str, who: &Credentials) -> Resul
 }
 
 /// Opens the node in the worker, whichever comes.
-fn tell_worker(node: &Node, args: &OpenArgs, ring: OwnedFd, events: OwnedFd) -> Result<(), Errno> {
+fn tell_worker(
+    file: &OpenFile,
+    node: &Node,
+    args: &OpenArgs,
+    ring: OwnedFd,
+    events: OwnedFd,
+) -> Result<(), Errno> {
     let device = &node.device;
     let mut passed = Some((ring, events));
     loop {
-        let pass = device.gate.enter()?;
+        let pass = device.gate.enter(&file.closing)?;
         let Some(worker) = pass.worker().cloned() else {
             return Err(Errno::ENODEV);
         };

@@ -138,13 +138,16 @@ fn layout(cmd: u32, payload: &[u8]) -> Layout {
     }
 }
 
+/// Red, green and blue of a pixel's bytes.
+type Read = fn(&[u8]) -> [u8; 3];
+
 struct Pixel {
     bytes: usize,
-    read: fn(&[u8]) -> [u8; 3],
+    read: Read,
 }
 
 fn reader(format: u32) -> Option<Pixel> {
-    let (bytes, read): (usize, fn(&[u8]) -> [u8; 3]) = match DrmFourcc::try_from(format).ok()? {
+    let (bytes, read): (usize, Read) = match DrmFourcc::try_from(format).ok()? {
         DrmFourcc::Xrgb8888 | DrmFourcc::Argb8888 => (4, |p| [p[2], p[1], p[0]]),
         DrmFourcc::Xbgr8888 | DrmFourcc::Abgr8888 => (4, |p| [p[0], p[1], p[2]]),
         DrmFourcc::Rgb888 => (3, |p| [p[2], p[1], p[0]]),

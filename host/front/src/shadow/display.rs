@@ -118,15 +118,17 @@ impl Shadow {
         let topology = &self.topology;
         self.log.commit.retain(|(object, property), value| {
             let name = topology.name(*property);
-            let said = if *object == crtc {
-                ["MODE_ID", "ACTIVE"].contains(&name)
-            } else if topology.connectors.contains(object) {
-                let detached = value.plain == u64::from(crtc);
-                name == "CRTC_ID" && (detached || connectors.contains(object))
+            if *object == crtc {
+                !["MODE_ID", "ACTIVE"].contains(&name)
+            } else if name == "CRTC_ID" && topology.connectors.contains(object) {
+                // One that it no longer has may be in an older mode set: it stays free.
+                if value.plain == u64::from(crtc) {
+                    value.plain = 0;
+                }
+                !connectors.contains(object)
             } else {
-                Some(*object) == primary && PLACE.contains(&name)
-            };
-            !said
+                Some(*object) != primary || !PLACE.contains(&name)
+            }
         });
         self.log.legacy.retain(|call| match call.key {
             Key::Plane(plane) => Some(plane) != primary,
@@ -139,6 +141,9 @@ impl Shadow {
         // A connector that another CRTC had is taken away from it. Whether that is off now, the
         // driver is asked.
         let mut ask = !self.log.commit.is_empty();
+        // A CRTC that goes off may take its other planes along.
+        let mut calls = self.log.legacy.iter();
+        ask |= set.mode_valid == 0 && calls.any(|call| matches!(call.key, Key::Plane(_)));
         for call in &mut self.log.legacy {
             if matches!(call.key, Key::Crtc(other) if other != crtc) {
                 ask |= take_away(call.cmd, &mut call.payload, &connectors);

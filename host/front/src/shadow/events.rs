@@ -235,7 +235,7 @@ pub fn split(mut data: &[u8]) -> Result<Vec<&[u8]>, Errno> {
     let mut records = Vec::new();
     while !data.is_empty() {
         let length = drm_event::read_from(data).length as usize;
-        if data.len() < 8 || length < 8 || length > MAX_EVENT {
+        if data.len() < 8 || !(8..=MAX_EVENT).contains(&length) {
             return Err(Errno::EINVAL);
         }
         let record = data.get(..length).ok_or(Errno::EINVAL)?;

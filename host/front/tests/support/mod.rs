@@ -3,6 +3,7 @@
 //! a program ([`client`]).
 
 #![allow(dead_code, reason = "each test uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 pub mod client;
 pub mod display;
