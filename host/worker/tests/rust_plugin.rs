@@ -245,3 +245,33 @@ fn a_dropped_link_leaves_no_process() {
         Err(rustix::io::Errno::SRCH)
     );
 }
+
+#[test]
+fn firmware_and_new_files() {
+    let bench = Bench::real();
+    let link = bench.bound(&plugin("tiny_rust"), &[]);
+    open(&link, 0, 1000).unwrap();
+    let firmware = |name: &str| ioctl(&link, 1000, tiny::FIRMWARE, &mut name.as_bytes().to_vec());
+    assert_eq!(firmware("tiny/firmware.bin").unwrap().value, 100);
+    for name in [
+        "other.bin",
+        "../tiny/firmware.bin",
+        "/etc/passwd",
+        "tiny//firmware.bin",
+        "",
+    ] {
+        assert_eq!(
+            firmware(name),
+            Err(CallError::Errno(Errno::ENOENT)),
+            "{name:?}"
+        );
+    }
+    let made = ioctl(&link, 1000, tiny::NEW_FILE, &mut []).unwrap();
+    assert_eq!(made.objects[0].kind, ObjectKind::File as u32);
+    assert_eq!(
+        ioctl(&link, made.value, tiny::ECHO, &mut []).unwrap().value,
+        1
+    );
+    link.release(made.value);
+    assert!(ioctl(&link, made.value, tiny::ECHO, &mut []).is_err());
+}

@@ -78,6 +78,14 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The file that workers are made of.
+    pub(super) fn executable(&self) -> PathBuf {
+        // Names the running executable even after its file was replaced.
+        self.exe.clone().unwrap_or_else(|| "/proc/self/exe".into())
+    }
+}
+
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")

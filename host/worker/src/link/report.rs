@@ -54,7 +54,7 @@ pub(super) fn report(shared: &Shared, plugin: Option<&Plugin>) -> CrashReport {
     let recorder = &shared.recorder;
     let crash = recorder.crash();
     let modules = recorder.modules();
-    let mut symbols = Symbols::new(plugin);
+    let mut symbols = Symbols::new(plugin, shared.config.executable());
     let frame = |address: &u64| {
         let module = modules
             .iter()

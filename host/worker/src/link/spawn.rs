@@ -19,16 +19,13 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 pub(super) fn spawn(config: &Config) -> Result<Link, LinkError> {
     let setup = LinkError::setup;
-    let exe = match &config.exe {
-        Some(exe) => exe.clone(),
-        // Names the running executable even after its file was replaced.
-        None => "/proc/self/exe".into(),
-    };
+    let exe = config.executable();
     let flags = SocketFlags::CLOEXEC;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
         .map_err(setup("control socket"))?;
@@ -62,6 +59,7 @@ pub(super) fn spawn(config: &Config) -> Result<Link, LinkError> {
     })?;
 
     let mut child = Command::new(&exe)
+        .arg0("drvhost")
         .args(&config.args)
         .env_clear()
         // A symbol that is missing after all is an error of loading, not an abort later.

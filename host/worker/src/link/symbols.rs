@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 /// Largest file that is looked into, in bytes.
 const MAX_FILE: u64 = 512 << 20;
@@ -17,13 +18,15 @@ type Table = Vec<(u64, u64, String)>;
 
 pub(super) struct Symbols<'a> {
     plugin: Option<&'a Plugin>,
+    exe: PathBuf,
     tables: HashMap<Module, Table>,
 }
 
 impl<'a> Symbols<'a> {
-    pub(super) fn new(plugin: Option<&'a Plugin>) -> Symbols<'a> {
+    pub(super) fn new(plugin: Option<&'a Plugin>, exe: PathBuf) -> Symbols<'a> {
         Symbols {
             plugin,
+            exe,
             tables: HashMap::new(),
         }
     }
@@ -35,7 +38,7 @@ impl<'a> Symbols<'a> {
             let file = match module {
                 Module::Driver => plugin.and_then(|plugin| plugin.driver.try_clone().ok()),
                 Module::Kpi => plugin.and_then(|plugin| plugin.kpi.as_ref()?.try_clone().ok()),
-                Module::Worker => File::open("/proc/self/exe").ok().map(Into::into),
+                Module::Worker => File::open(&self.exe).ok().map(Into::into),
                 Module::System => None,
             };
             file.and_then(|file| read(&File::from(file)))

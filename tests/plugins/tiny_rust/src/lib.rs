@@ -12,12 +12,17 @@
 //! | [`PARAM`] | the length of parameter `greeting` |
 //! | [`DMA`] | allocates and frees memory for DMA; gives its buffer |
 //! | [`FENCE_WAIT`] | waits for the fence given with the call, until the deadline in the payload |
+//! | [`IRQ_ON`] | turns MSI vector 0 on; each interrupt is an event with the vector's number |
+//! | [`IRQ_OFF`] | turns interrupts off |
+//! | [`FIRMWARE`] | the length of the firmware file that the payload names |
+//! | [`NEW_FILE`] | makes a file on node 1, as a lease does |
 
 use drvhost_abi::plugin::About;
 use drvhost_abi::tables::{
-    ANY_ID, DeviceV1, DmaMap, MmapArgs, NodeKind, ObjectKind, ObjectRef, PciId,
+    ANY_ID, DeviceV1, DmaMap, IrqKind, MmapArgs, NodeKind, ObjectKind, ObjectRef, PciId,
 };
 use drvhost_abi::{Buffer, Call, Driver, Errno, Host, Instance, Mapped, NodeFile, Opened};
+use std::ffi::c_void;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
@@ -39,6 +44,14 @@ pub const PARAM: u32 = 7;
 pub const DMA: u32 = 8;
 /// See the table above.
 pub const FENCE_WAIT: u32 = 9;
+/// See the table above.
+pub const IRQ_ON: u32 = 10;
+/// See the table above.
+pub const IRQ_OFF: u32 = 11;
+/// See the table above.
+pub const FIRMWARE: u32 = 12;
+/// See the table above.
+pub const NEW_FILE: u32 = 13;
 
 #[derive(Debug)]
 struct Tiny;
@@ -175,6 +188,44 @@ impl NodeFile for File {
                     .fence_wait(fence.id, word(call.payload)?)
                     .map(|()| 0)
             }
+            IRQ_ON => {
+                let source = Source {
+                    host: self.host,
+                    cookie: self.cookie,
+                };
+                let arg = Box::into_raw(Box::new(source)).cast::<c_void>();
+                let (ctx, msi) = (self.table.ctx, IrqKind::Msi as u32);
+                // SAFETY: the argument is never freed, so it outlives every interrupt.
+                let status = unsafe { (self.table.irq_enable)(ctx, msi, 1, interrupt, arg) };
+                Errno::check(status.into())
+            }
+            // SAFETY: the table's functions may be called from any thread.
+            IRQ_OFF => Errno::check(unsafe { (self.table.irq_disable)(self.table.ctx) }.into()),
+            FIRMWARE => {
+                let name = core::str::from_utf8(call.payload).map_err(|_| Errno::EINVAL)?;
+                self.host.firmware(name).map(|data| data.len() as u64)
+            }
+            NEW_FILE => {
+                let file = Box::new(File {
+                    host: self.host,
+                    table: self.table,
+                    node: 1,
+                    cookie: 0,
+                    buffers: Mutex::default(),
+                });
+                let (file, mut cookie) = (Box::into_raw(file).cast(), 0);
+                let table = self.host.table();
+                // SAFETY: the file is one as `open` makes them, and the host's from now on.
+                let status = unsafe { (table.file_create)(table.ctx, 1, file, &mut cookie) };
+                Errno::check(status.into())?;
+                let kind = ObjectKind::File as u32;
+                call.objects_out.push(ObjectRef {
+                    kind,
+                    place: 0,
+                    id: cookie,
+                });
+                Ok(cookie)
+            }
             _ => Err(Errno::ENOTTY),
         }
     }
@@ -187,6 +238,18 @@ impl NodeFile for File {
             offset: args.offset,
         })
     }
+}
+
+/// Where interrupts go.
+struct Source {
+    host: Host,
+    cookie: u64,
+}
+
+unsafe extern "C" fn interrupt(arg: *mut c_void, vector: u32) {
+    // SAFETY: the argument is the `Source` that was given along, never freed.
+    let source = unsafe { &*arg.cast::<Source>() };
+    let _ = source.host.post_event(source.cookie, &vector.to_le_bytes());
 }
 
 const IDS: &[PciId] = &[PciId {
