@@ -159,6 +159,8 @@ fn map_dumb(file: &OpenFile, payload: &mut Vec<u8>) -> Result<bool, Errno> {
     let mut argument: drm_mode_map_dumb = message.arg();
     let mut shadow = file.device.shadow();
     let buffer = shadow.buffer_of(file.cookie, argument.handle);
+    // What is no dumb buffer may not be mappable: the driver knows.
+    let buffer = buffer.filter(|buffer| shadow.dumb.contains_key(buffer));
     let buffer = buffer.and_then(|id| file.device.objects.buffer(id).ok());
     if let Some(buffer) = &buffer {
         argument.offset = shadow.offsets.of(buffer.id, buffer.size);

@@ -17,6 +17,10 @@ pub(crate) fn end(shared: &Arc<Shared>, cookie: u64) {
 }
 
 fn close(shared: &Arc<Shared>, cookie: u64, tell_worker: bool) {
+    // Counted before it is gone from the tables, so that an opener sees one or the other.
+    let Some(closing) = shared.file(cookie).map(|file| file.device.closings.begin()) else {
+        return;
+    };
     let Some(file) = shared.take_file(cookie) else {
         return;
     };
@@ -33,5 +37,6 @@ fn close(shared: &Arc<Shared>, cookie: u64, tell_worker: bool) {
         }
         file.wait_for_calls();
         file.device.release(&file, tell_worker);
+        drop(closing);
     });
 }

@@ -5,6 +5,7 @@ use super::call::Constant;
 use super::file::OpenFile;
 use super::objects::Objects;
 use super::pair::NodeSocket;
+use super::reap::Closings;
 use super::shared::{Node, Shared};
 use super::upcalls::DeviceUpcalls;
 use crate::access::Access;
@@ -51,6 +52,7 @@ pub struct Device {
     pub(crate) shared: Arc<Shared>,
     pub(crate) gate: Gate,
     pub(crate) claims: Claims,
+    pub(crate) closings: Arc<Closings>,
     pub(crate) objects: Objects,
     /// Files that calls made (leases), until the program has them: cookie and node index.
     pub(crate) newborn: Mutex<HashMap<u64, u32>>,
@@ -79,6 +81,7 @@ impl Device {
             shared,
             gate: Gate::default(),
             claims: Claims::default(),
+            closings: Arc::default(),
             objects: Objects::default(),
             newborn: Mutex::default(),
             lease_cookie: AtomicU64::new(0),

@@ -93,6 +93,18 @@ impl OpenFile {
         }
     }
 
+    /// Whether no program holds it any more.
+    pub(crate) fn hung_up(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let sender = self.sender();
+        let Some(socket) = &sender.socket else {
+            return false;
+        };
+        let mut fds = [PollFd::new(socket, PollFlags::empty())];
+        poll(&mut fds, Some(&Timespec::default())).is_ok()
+            && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+    }
+
     /// Watches the event socket for its end.
     pub(crate) fn watch(&self, shared: &Shared) -> Result<(), Errno> {
         match &self.sender().socket {

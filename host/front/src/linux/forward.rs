@@ -139,6 +139,9 @@ fn attempt(
         reply.resize(payload.len(), 0);
         return Err(CallError::Errno(Errno::EIO));
     }
+    if call.cmd == ioctl::MODE_MAP_DUMB {
+        own_offset(call, worker, reply)?;
+    }
     if call.cmd != ioctl::MODE_CREATE_DUMB {
         return Ok((answer, 0));
     }
@@ -163,6 +166,27 @@ fn attempt(
         Ok(_) | Err(CallError::Errno(_)) => Ok((answer, 0)),
     }
 }
+
+/// Replaces the driver's mapping offset by the front's own, which outlives the worker.
+fn own_offset(
+    call: &Forward<'_>,
+    worker: &dyn Worker,
+    reply: &mut Vec<u8>,
+) -> Result<(), CallError> {
+    let map: drm_mode_map_dumb = fixed_part(call.cmd, reply);
+    let out = worker.mmap(call.file.cookie, map.offset, PAGE, true)?;
+    let device = &call.file.device;
+    let buffer = device.objects.buffer(out.buffer);
+    let buffer = buffer.map_err(CallError::Errno)?;
+    let start = device.shadow().offsets.of(buffer.id, buffer.size);
+    *reply = changed(call.cmd, reply, |map: &mut drm_mode_map_dumb| {
+        map.offset = start + out.offset;
+    });
+    Ok(())
+}
+
+/// The smallest mapping, in bytes.
+const PAGE: u64 = 4096;
 
 /// One attempt of a file that is not recorded.
 fn plain(call: &Forward<'_>, payload: &mut [u8]) -> Result<Answer, CallError> {

@@ -25,6 +25,7 @@ mod pair;
 mod peer;
 mod poller;
 mod pool;
+mod reap;
 mod ring;
 mod screenshot;
 mod shared;

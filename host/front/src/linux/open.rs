@@ -36,6 +36,7 @@ pub(crate) fn open(shared: &Arc<Shared>, name: &str, who: &Credentials) -> Resul
     if !node.access.allows(who) {
         return Err(Errno::EACCES);
     }
+    super::reap::reap(shared, &node.device);
     let files = shared.accounts.charge(who.uid, Kind::Files, 1)?;
     let pair = node.socket.pair().map_err(errno)?;
     let memory = Ring::create(Slots::Program).map_err(errno)?;

@@ -80,7 +80,6 @@ impl Shadow {
             }
         }
         replay.open_files(self)?;
-        replay.authenticate(self)?;
         for (cookie, file) in &self.files {
             replay.handles(self, *cookie, file)?;
             replay.syncobjs(*cookie, file)?;
@@ -171,6 +170,9 @@ impl Replay<'_> {
         for (_, file) in others {
             self.open(file)?;
         }
+        if let Some(master) = last {
+            self.authenticate(shadow, master)?;
+        }
         if let Some(cookie) = last.filter(|cookie| shadow.master != Some(*cookie)) {
             self.quiet(cookie, ioctl::DROP_MASTER, Vec::new())?;
         }
@@ -181,6 +183,11 @@ impl Replay<'_> {
         }
         for (cookie, file) in &shadow.files {
             if let Some(lease) = &file.lease {
+                // Only the master of now may lease out; in a replay whoever is steps back.
+                let other_master = shadow.master != Some(lease.lessor);
+                if other_master {
+                    self.quiet(lease.lessor, ioctl::SET_MASTER, Vec::new())?;
+                }
                 (self.lease_cookie)(*cookie);
                 let call = Ioctl {
                     cmd: ioctl::MODE_CREATE_LEASE,
@@ -190,6 +197,15 @@ impl Replay<'_> {
                 let made = self.wanted(lease.lessor, call, lease.payload.clone(), || {
                     format!("lease {} of file {}", lease.id, lease.lessor)
                 })?;
+                match (other_master, shadow.master) {
+                    (true, Some(master)) => {
+                        self.quiet(master, ioctl::SET_MASTER, Vec::new())?;
+                    }
+                    (true, None) => {
+                        self.quiet(lease.lessor, ioctl::DROP_MASTER, Vec::new())?;
+                    }
+                    (false, _) => {}
+                }
                 if made.is_some() {
                     self.restored.files += 1;
                     self.caps(*cookie, file)?;
@@ -223,9 +239,12 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn authenticate(&mut self, shadow: &Shadow) -> Result<(), CallError> {
+    /// Magics are numbers of the master's; `master` is the one that the files were opened under.
+    fn authenticate(&mut self, shadow: &Shadow, master: u64) -> Result<(), CallError> {
         for (cookie, file) in &shadow.files {
-            let Some(magic) = file.magic else { continue };
+            let Some(magic) = file.magic.filter(|_| file.lease.is_none()) else {
+                continue;
+            };
             let cmd = ioctl::GET_MAGIC;
             let call = Ioctl {
                 cmd,
@@ -243,7 +262,7 @@ impl Replay<'_> {
                 };
                 let bytes = payload(cmd, &drm_auth { magic }, &[]);
                 let what = || format!("authentication of file {cookie}");
-                self.wanted(self.host, call, bytes, what)?;
+                self.wanted(master, call, bytes, what)?;
             }
         }
         Ok(())

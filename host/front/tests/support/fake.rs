@@ -334,7 +334,7 @@ impl State {
                 file.caps.insert(cap.capability, cap.value);
             }
             nr::SET_MASTER => match self.master {
-                Some(master) if master != file => return Err(Errno::EBUSY),
+                Some(master) if master != file && call.flags == 0 => return Err(Errno::EBUSY),
                 _ => self.master = Some(file),
             },
             nr::DROP_MASTER => {
