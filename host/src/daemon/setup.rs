@@ -5,7 +5,7 @@ use super::Daemon;
 use crate::bus::{Bus, sysfs::Sysfs, vfio_user};
 use crate::cli::args::{ClockKind, DaemonOptions};
 use crate::logs;
-use crate::supervisor::{Context, Watchdog};
+use crate::supervisor::{Context, Images, Watchdog};
 use anyhow::{Context as _, Result, bail};
 use drvhost_channel::paths;
 use drvhost_front::Front;
@@ -56,7 +56,9 @@ fn run(options: &DaemonOptions, lines: Arc<logs::Lines>) -> Result<()> {
         front: Arc::new(front),
         clock: clock.clone(),
         store: RwLock::new(Arc::new(store)),
-        checker: drvhost_plugin::Checker::system().context("cannot read the system's libraries")?,
+        images: Images::new(
+            drvhost_plugin::Checker::system().context("cannot read the system's libraries")?,
+        ),
         watchdog: Watchdog::start(clock)?,
         firmware: options.firmware.clone(),
         spare: options.spare,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! What all actors share.
 
+use super::images::Images;
 use super::watchdog::Watchdog;
 use crate::bus::Bus;
 use crate::control::report::CrashReport;
 use crate::logs::Lines;
 use drvhost_front::Front;
 use drvhost_manifest::Store;
-use drvhost_plugin::Checker;
 use drvhost_worker::Clock;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -27,8 +27,8 @@ pub struct Context {
     pub clock: Arc<Clock>,
     /// Manifests and overrides as they are now.
     pub store: RwLock<Arc<Store>>,
-    /// Checks drivers' files before they are loaded.
-    pub checker: Checker,
+    /// Drivers' files, checked.
+    pub images: Images,
     /// Finds hangs.
     pub watchdog: Arc<Watchdog>,
     /// Where firmware files are.

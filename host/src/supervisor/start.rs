@@ -4,9 +4,8 @@
 use super::device::{Actor, Command};
 use super::{access, firmware};
 use drvhost_front::DeviceConfig;
-use drvhost_plugin::PluginKind;
 use drvhost_port::Recovery;
-use drvhost_worker::{Binding, Config, Kind, Link, LinkError, Plugin};
+use drvhost_worker::{Binding, Config, Link, LinkError};
 use std::sync::Arc;
 
 /// Why a worker could not be started.
@@ -26,20 +25,10 @@ pub(super) fn load(actor: &Actor) -> Result<Arc<Link>, Refused> {
         .candidate()
         .ok_or_else(|| Refused::ForGood("no driver was chosen".into()))?;
     let context = &actor.context;
-    let verified = context
-        .checker
-        .verify(&candidate.library)
+    let plugin = context
+        .images
+        .get(&candidate.library)
         .map_err(|error| Refused::ForGood(error.to_string()))?;
-    let plugin = Plugin {
-        name: verified.path.display().to_string(),
-        kind: match verified.kind {
-            PluginKind::Rust => Kind::Rust,
-            PluginKind::C => Kind::C,
-        },
-        driver: Arc::new(verified.sealed.into_fd()),
-        kpi: None,
-        preload: verified.needed,
-    };
     let target = actor.target();
     let mut config = Config::new(context.clock.clone());
     config.sink = Arc::new(move |line| {
