@@ -71,7 +71,7 @@ impl RingClient {
 
     /// Whether the ring is closed.
     pub fn is_closed(&self) -> bool {
-        self.ring.word(CLOSED).load(Acquire) != 0
+        self.ring.word(CLOSED).load(SeqCst) != 0
     }
 
     fn claim(&self, alive: &dyn Fn() -> bool) -> Result<usize, CallError> {

@@ -140,7 +140,10 @@ impl Stopper {
         ring.word(FREED).fetch_add(1, SeqCst);
         wake(ring.word(FREED), u32::MAX >> 1);
         for slot in 0..ring.len() {
-            wake(ring.slot_word(slot, STATE), u32::MAX >> 1);
+            // A client that is about to sleep sees that the ring is closed.
+            if ring.slot_word(slot, WAITING).load(SeqCst) != 0 {
+                wake(ring.slot_word(slot, STATE), u32::MAX >> 1);
+            }
         }
     }
 }
