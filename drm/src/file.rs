@@ -7,7 +7,7 @@ use crate::kms::framebuffer::Framebuffer;
 use crate::sync::{HostFence, Syncobj};
 use drvhost_abi::tables::{OPEN_HOST, OPEN_PRIVILEGED, OpenArgs};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Number of an open file in the core.
 pub type FileId = u64;
@@ -43,6 +43,8 @@ pub struct FileState {
     pub handles: Handles,
     /// Framebuffers it made.
     pub framebuffers: Vec<Arc<Framebuffer>>,
+    /// Cursors that it set by legacy calls; they go with it.
+    pub cursors: Vec<Weak<Framebuffer>>,
     /// Blobs it made.
     pub blobs: Vec<Arc<Blob>>,
     /// Syncobj handles.

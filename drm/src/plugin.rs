@@ -11,7 +11,7 @@ use crate::kms::commit::How;
 use core::marker::PhantomData;
 use drvhost_abi::tables::{DeviceV1, MmapArgs, MmapOut, NodeKind, OpenArgs};
 use drvhost_abi::{Driver, Errno, Host, Instance, NodeFile};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Index of the render node; the card node is the first.
 const RENDER: u32 = 1;
@@ -109,7 +109,11 @@ impl Drop for DrmFile {
     fn drop(&mut self) {
         let mut state = self.device.lock();
         let fbs = match state.files.get_mut(&self.id) {
-            Some(file) => core::mem::take(&mut file.framebuffers),
+            Some(file) => {
+                let mut fbs = core::mem::take(&mut file.framebuffers);
+                fbs.extend(file.cursors.iter().filter_map(Weak::upgrade));
+                fbs
+            }
             None => return,
         };
         // What it waits for is nobody's any more.

@@ -113,7 +113,10 @@ impl Layer {
         if format.is_native() && format.opaque() {
             // A row that can't be read (checked at commit) stays as it was.
             if self.fb.read_row(x, y, out).is_ok() {
-                out.chunks_exact_mut(4).for_each(|pixel| pixel[3] = 0);
+                // By words, which the compiler does several at a time.
+                for pixel in out.as_chunks_mut::<4>().0 {
+                    *pixel = (u32::from_le_bytes(*pixel) & 0x00ff_ffff).to_le_bytes();
+                }
             }
             return;
         }

@@ -9,6 +9,7 @@ use crate::kms::registry::Origin;
 use crate::kms::transaction::{Pace, Transaction};
 use crate::uapi::*;
 use drvhost_abi::Errno;
+use std::sync::Arc;
 
 /// `MODE_CURSOR`.
 pub fn cursor(call: &mut Call<'_>) -> Answer {
@@ -57,7 +58,11 @@ fn set(call: &mut Call<'_>, arg: &drm_mode_cursor) -> Answer {
             ..Default::default()
         };
         // The core's, not the program's: it never learns this id.
-        fb = Some(make(device, &mut state, file, Origin::Core, &request)?);
+        let made = make(device, &mut state, file, Origin::Core, &request)?;
+        let cursors = &mut state.file(file)?.cursors;
+        cursors.retain(|cursor| cursor.strong_count() > 0);
+        cursors.push(Arc::downgrade(&made));
+        fb = Some(made);
     }
     if arg.flags & DRM_MODE_CURSOR_MOVE != 0 {
         state.vblanks[crtc].cursor = (arg.x, arg.y);

@@ -152,17 +152,16 @@ fn place(objects: &Objects, new: &mut KmsState, index: usize) -> Result<(), Errn
         return Ok(());
     };
     let crtc = &new.crtcs[crtc];
-    if crtc.mode.is_none() {
-        return Err(Errno::EINVAL);
-    }
     unscaled(plane.src_w, plane.crtc_w)?;
     unscaled(plane.src_h, plane.crtc_h)?;
     let dst = plane.dst();
     let bounds = crtc.bounds();
-    if !objects.pipeline.planes[index].movable && dst.intersect(&bounds) != bounds {
+    let visible = dst.intersect(&bounds);
+    // What is not seen at all (its CRTC may have no mode) does no harm anywhere.
+    let covers = visible.is_empty() || visible == bounds;
+    if !objects.pipeline.planes[index].movable && !covers {
         return Err(Errno::EINVAL);
     }
-    let visible = dst.intersect(&bounds);
     let plane = &mut new.planes[index];
     plane.visible = if visible.is_empty() {
         Rect::default()

@@ -236,6 +236,12 @@ fn cursors_move_without_waiting() {
     }
     cursor(DRM_MODE_CURSOR_BO, crtc, 0, 0, 0).unwrap();
     assert_eq!(rig.screens()[0].pixels[10 * 64 + 62], 0x0011_2233);
+    // A cursor goes with the file that set it.
+    cursor(DRM_MODE_CURSOR_BO, crtc, 0, 0, handle.handle).unwrap();
+    assert_eq!(rig.screens()[0].pixels[10 * 64 + 62], 0x00ff_ffff);
+    drop(client);
+    assert_eq!(rig.screens()[0].pixels[10 * 64 + 62], 0);
+    assert_eq!(rig.host.seen().live_buffers(), 0);
 }
 
 #[test]
