@@ -84,9 +84,22 @@ fn proptest_and_vbltest() -> Result<()> {
             text.contains("EDID") && text.contains("GAMMA_LUT"),
             "{text}"
         );
-        let mut vbltest = Client::start(machine, &["vbltest", "-M", "dispi"])?;
+        // There are vertical blanks while a mode is set.
+        let connector = first_id(
+            &Client::run(machine, &["modetest", "-M", "dispi", "-c"])?,
+            "Connectors:",
+        )?;
+        let set = format!("{connector}:1024x768");
+        let mut mode = Client::start(machine, &["modetest", "-M", "dispi", "-s", &set])?;
+        mode.wait_lines("setting mode", 1)?;
+        let mut vbltest = drvhost_tests::until("a running CRTC", || {
+            let mut vbltest = Client::start(machine, &["vbltest", "-M", "dispi"]).ok()?;
+            vbltest.wait_lines("starting count", 1).ok()?;
+            Some(vbltest)
+        })?;
         vbltest.wait_lines("freq", 1)?;
         ensure!(vbltest.running());
+        mode.finish()?;
         Ok(())
     })
 }
@@ -162,9 +175,6 @@ fn planes_cursor_and_atomic() -> Result<()> {
         let connector = first_id(&list, "Connectors:")?;
         let crtc = first_id(&list, "CRTCs:")?;
         let set = format!("{connector}:1024x768");
-        let mut cursor = Client::start(machine, &["modetest", "-M", "dispi", "-s", &set, "-C"])?;
-        cursor.wait_lines("starting cursor", 1)?;
-        cursor.finish()?;
         let overlay = overlay_plane(&list)?;
         let plane = format!("{overlay}@{crtc}:400x300+100+100@XR24");
         let mut planes = Client::start(
@@ -184,6 +194,11 @@ fn planes_cursor_and_atomic() -> Result<()> {
         atomic.wait_lines("testing 1024x768", 1)?;
         let text = atomic.finish()?;
         ensure!(!text.contains("failed"), "{text}");
+        // The last, for modetest leaves its cursor on the screen.
+        let set = format!("{connector}:1024x768");
+        let mut cursor = Client::start(machine, &["modetest", "-M", "dispi", "-s", &set, "-C"])?;
+        cursor.wait_lines("starting cursor", 1)?;
+        cursor.finish()?;
         Ok(())
     })
 }
