@@ -3,7 +3,7 @@
 //! and sync objects under the ids that clients know, then the display state.
 
 use super::Shadow;
-use super::file::{File, Framebuffer};
+use super::file::{Blob, File, Framebuffer};
 use super::log::{Key, Legacy, Link, Value};
 use super::topology::Topology;
 use super::wire::{Caller, changed, fixed_part, longs, payload, words};
@@ -396,51 +396,67 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// First what clients know by id, then, under ids that are left, what only the log refers to.
+    /// First what clients know by id, then what only the log refers to: under its old id where
+    /// that is free, else under any. Framebuffers and blobs share one space of ids.
     fn framebuffers_and_blobs(&mut self, shadow: &Shadow) -> Result<(), CallError> {
-        let live: BTreeSet<u32> = shadow
-            .framebuffers
-            .values()
-            .filter(|fb| fb.removed.is_none())
-            .map(|fb| fb.id)
-            .collect();
-        for removed in [false, true] {
-            for (serial, fb) in &shadow.framebuffers {
-                if fb.removed.is_some() == removed {
-                    let taken = removed && live.contains(&fb.id);
-                    let want_id = if taken { 0 } else { fb.id };
-                    self.framebuffer(shadow, *serial, fb, want_id)?;
-                }
+        let mut taken = BTreeSet::new();
+        for (serial, fb) in &shadow.framebuffers {
+            if fb.removed.is_none() {
+                taken.insert(fb.id);
+                self.framebuffer(shadow, *serial, fb, fb.id)?;
             }
         }
-        let live: BTreeSet<u32> = shadow
-            .blobs
-            .values()
-            .filter(|blob| !blob.removed)
-            .map(|blob| blob.id)
-            .collect();
-        for removed in [false, true] {
-            for (serial, blob) in &shadow.blobs {
-                if blob.removed != removed {
-                    continue;
-                }
-                let cmd = ioctl::MODE_CREATEPROPBLOB;
-                let taken = removed && live.contains(&blob.id);
-                let call = Ioctl {
-                    cmd,
-                    want_id: if taken { 0 } else { blob.id },
-                    ..Ioctl::default()
-                };
-                let owner = if removed { self.host } else { blob.owner };
-                let bytes = changed(cmd, &blob.payload, |blob: &mut drm_mode_create_blob| {
-                    blob.blob_id = 0;
-                });
-                let what = || format!("property blob {}", blob.id);
-                if let Some(answer) = self.wanted(owner, call, bytes, what)? {
-                    let made: drm_mode_create_blob = fixed_part(cmd, &answer);
-                    self.blobs.insert(*serial, made.blob_id);
-                }
+        for (serial, blob) in &shadow.blobs {
+            if !blob.removed {
+                taken.insert(blob.id);
+                self.blob(*serial, blob, blob.id)?;
             }
+        }
+        let (mut fbs, mut blobs) = (Vec::new(), Vec::new());
+        for (serial, fb) in &shadow.framebuffers {
+            if fb.removed.is_none() {
+                continue;
+            }
+            if taken.insert(fb.id) {
+                self.framebuffer(shadow, *serial, fb, fb.id)?;
+            } else {
+                fbs.push((*serial, fb));
+            }
+        }
+        for (serial, blob) in &shadow.blobs {
+            if !blob.removed {
+                continue;
+            }
+            if taken.insert(blob.id) {
+                self.blob(*serial, blob, blob.id)?;
+            } else {
+                blobs.push((*serial, blob));
+            }
+        }
+        for (serial, fb) in fbs {
+            self.framebuffer(shadow, serial, fb, 0)?;
+        }
+        for (serial, blob) in blobs {
+            self.blob(serial, blob, 0)?;
+        }
+        Ok(())
+    }
+
+    fn blob(&mut self, serial: u64, blob: &Blob, want_id: u32) -> Result<(), CallError> {
+        let cmd = ioctl::MODE_CREATEPROPBLOB;
+        let call = Ioctl {
+            cmd,
+            want_id,
+            ..Ioctl::default()
+        };
+        let owner = if blob.removed { self.host } else { blob.owner };
+        let bytes = changed(cmd, &blob.payload, |blob: &mut drm_mode_create_blob| {
+            blob.blob_id = 0;
+        });
+        let what = || format!("property blob {}", blob.id);
+        if let Some(answer) = self.wanted(owner, call, bytes, what)? {
+            let made: drm_mode_create_blob = fixed_part(cmd, &answer);
+            self.blobs.insert(serial, made.blob_id);
         }
         Ok(())
     }

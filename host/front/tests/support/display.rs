@@ -81,6 +81,11 @@ impl Display {
         self.values.get(&(object, property)).copied().unwrap_or(0)
     }
 
+    /// Whether an id is taken: framebuffers and blobs share them.
+    pub fn has(&self, id: u32) -> bool {
+        self.fbs.contains_key(&id) || self.blobs.contains_key(&id)
+    }
+
     pub fn set(&mut self, object: u32, property: u32, value: u64) {
         self.values.insert((object, property), value);
     }

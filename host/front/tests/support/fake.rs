@@ -437,14 +437,14 @@ impl State {
             }
             nr::MODE_CREATEPROPBLOB => {
                 let mut args: drm_mode_create_blob = m.arg();
-                let blobs = &mut self.display.blobs;
-                args.blob_id = free(|id| blobs.contains_key(&id), want, 0x10000)?;
+                let display = &mut self.display;
+                args.blob_id = free(|id| display.has(id), want, 0x10000)?;
                 let blob = Blob {
                     owner: file,
                     data: m.array(0).to_vec(),
                     listed: true,
                 };
-                blobs.insert(args.blob_id, blob);
+                display.blobs.insert(args.blob_id, blob);
                 m.set_arg(&args);
             }
             nr::MODE_DESTROYPROPBLOB => {
@@ -716,15 +716,14 @@ impl State {
         buffers: [u64; 4],
         width: u32,
     ) -> Result<u32, Errno> {
-        let fbs = &mut self.display.fbs;
-        let id = free(|id| fbs.contains_key(&id), want, 0x10000)?;
+        let id = free(|id| self.display.has(id), want, 0x10000)?;
         let fb = Fb {
             owner,
             buffers,
             width,
             listed: true,
         };
-        fbs.insert(id, fb);
+        self.display.fbs.insert(id, fb);
         Ok(id)
     }
 }
