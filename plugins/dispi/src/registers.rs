@@ -170,23 +170,15 @@ impl<D: PciDevice> Registers<D> {
     /// The monitor's EDID as it lies there; empty where there is none.
     pub fn edid(&self) -> driver_sys::Result<Vec<u8>> {
         const HEADER: [u8; 8] = [0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
-        let mut edid = Vec::with_capacity(2 * EDID_BLOCK);
-        self.read_edid(&mut edid, 8)?;
-        if edid != HEADER {
+        let mut edid = vec![0; EDID_BLOCK];
+        self.device.bar_read_bytes(MMIO_BAR, 0, &mut edid)?;
+        if !edid.starts_with(&HEADER) {
             return Ok(Vec::new());
         }
-        self.read_edid(&mut edid, EDID_BLOCK)?;
         let blocks = 1 + usize::from(edid[EDID_BLOCK - 2]);
-        self.read_edid(&mut edid, (blocks * EDID_BLOCK).min(EDID_MAX))?;
+        edid.resize((blocks * EDID_BLOCK).min(EDID_MAX), 0);
+        let (first, rest) = (EDID_BLOCK as u64, &mut edid[EDID_BLOCK..]);
+        self.device.bar_read_bytes(MMIO_BAR, first, rest)?;
         Ok(edid)
-    }
-
-    fn read_edid(&self, edid: &mut Vec<u8>, until: usize) -> driver_sys::Result<()> {
-        while edid.len() < until {
-            let at = edid.len() as u64;
-            let word = self.device.bar_read(MMIO_BAR, at, Width::U32)?;
-            edid.extend_from_slice(&word.to_le_bytes()[..4]);
-        }
-        Ok(())
     }
 }

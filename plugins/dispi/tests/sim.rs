@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The driver against the simulator's model of the adapter, in one process.
 
+#![allow(clippy::unwrap_used)] // helpers of tests, which the lint takes for other code
+
 use core::ffi::c_void;
 use dispi_redox::gpu::Dispi;
 use driver_sys::Mapping;
