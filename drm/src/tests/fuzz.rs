@@ -95,11 +95,11 @@ fn run(seed: u64, rounds: usize) {
     let mut files: Vec<Client> = Vec::new();
     let mut leased = 0;
     for _ in 0..rounds {
-        if files.len() < 4 || rng.next_u32() % 200 == 0 {
+        if files.len() < 4 || rng.next_u32().is_multiple_of(200) {
             let node = rng.next_u32() % 8 / 7;
             let flags = rng.next_u32() % 4;
             let client = rig.open_as(node, flags);
-            if node == 0 && rng.next_u32() % 2 == 0 {
+            if node == 0 && rng.next_u32().is_multiple_of(2) {
                 client.cap(crate::uapi::DRM_CLIENT_CAP_ATOMIC, 1).unwrap();
             }
             if flags & OPEN_HOST != 0 && node == 0 {
@@ -110,7 +110,7 @@ fn run(seed: u64, rounds: usize) {
             }
             files.push(client);
         }
-        if rng.next_u32() % 150 == 0 {
+        if rng.next_u32().is_multiple_of(150) {
             files.remove(rng.next_u32() as usize % files.len());
             continue;
         }
@@ -121,7 +121,8 @@ fn run(seed: u64, rounds: usize) {
             continue;
         }
         // Commits that wait for a vertical blank do so on replay only in name.
-        let replay = crate::wire::describe(cmd).unwrap().may_block || rng.next_u32() % 4 == 0;
+        let replay =
+            crate::wire::describe(cmd).unwrap().may_block || rng.next_u32().is_multiple_of(4);
         let reply = client.raw(cmd, payload, &[], None, replay);
         for object in reply.objects {
             leased += usize::from(object.kind == ObjectKind::File as u32);
