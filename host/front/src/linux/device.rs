@@ -288,13 +288,7 @@ impl Recovery for Device {
             Ok(restored)
         });
         match &result {
-            Ok(restored) => {
-                for lost in &restored.lost {
-                    log::warn!("{}: lost: {lost}", self.address());
-                }
-                worker.restored();
-                self.gate.open(worker);
-            }
+            Ok(_) => self.gate.open(worker),
             Err(_) => self.gate.close(),
         }
         result

@@ -4,7 +4,7 @@
 //!
 //! Only what succeeded is recorded. A call that the worker's death cut off is made again by its
 //! caller after the record was replayed. Read in this order:
-//! * [`file`]: what is recorded about a file, and about what files make;
+//! * [`mod@file`]: what is recorded about a file, and about what files make;
 //! * [`log`]: the display state as a last-writer log;
 //! * [`record`] and [`display`]: from successful calls to the record;
 //! * [`replay`]: from the record to a fresh driver;

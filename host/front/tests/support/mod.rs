@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod calls;
 pub mod client;
 pub mod display;
 pub mod fake;
