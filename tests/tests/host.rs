@@ -14,6 +14,7 @@ const SECOND: &str = "0000:00:03.0";
 #[test]
 fn list_show_and_doctor() -> Result<()> {
     let machine = Machine::start("two-displays")?;
+    machine.wait_state(FIRST, "running")?;
     machine.wait_state(SECOND, "running")?;
     let list = machine.json(&["list"])?;
     ensure!(list.as_array().map(Vec::len) == Some(2), "{list}");

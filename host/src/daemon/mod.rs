@@ -11,7 +11,7 @@ pub use setup::main;
 
 use crate::bus::Found;
 use crate::logs::Lines;
-use crate::supervisor::{Command, Context, Device};
+use crate::supervisor::{Command, Context, Device, manifest_device};
 use driver_sys::PciAddress;
 use drvhost_manifest::Problem;
 use std::collections::BTreeMap;
@@ -58,7 +58,17 @@ impl Daemon {
             }
             let address = new.address;
             log::info!(target: &address.to_string(), "found {:04x}:{:04x}", new.ids.vendor, new.ids.device);
-            match Device::start(&self.context, new) {
+            let taken: Vec<u32> = devices.values().filter_map(|device| device.minor).collect();
+            let driven = !self
+                .context
+                .store()
+                .select(&manifest_device(&new))
+                .candidates
+                .is_empty();
+            // Without a driver it needs no number now, and takes any later.
+            let free = (0..).find(|minor| !taken.contains(minor)).unwrap_or(0);
+            let minor = driven.then_some(free);
+            match Device::start(&self.context, new, minor) {
                 Ok(device) => {
                     devices.insert(address, device);
                 }

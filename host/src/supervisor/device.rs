@@ -44,6 +44,8 @@ pub enum Command {
 pub struct Device {
     /// What the bus found.
     pub found: Found,
+    /// The number that its nodes get if it is free: devices keep their order.
+    pub minor: Option<u32>,
     sender: Sender<Command>,
     report: Mutex<DeviceReport>,
     front: Mutex<Option<Arc<drvhost_front::Device>>>,
@@ -51,8 +53,12 @@ pub struct Device {
 }
 
 impl Device {
-    /// Starts the actor of a device.
-    pub fn start(context: &Arc<Context>, found: Found) -> std::io::Result<Arc<Device>> {
+    /// Starts the actor of a device. `minor` is the number that its nodes get if it is free.
+    pub fn start(
+        context: &Arc<Context>,
+        found: Found,
+        minor: Option<u32>,
+    ) -> std::io::Result<Arc<Device>> {
         let (sender, receiver) = channel();
         let ids = &found.ids;
         let report = DeviceReport {
@@ -74,6 +80,7 @@ impl Device {
         };
         let device = Arc::new(Device {
             found,
+            minor,
             sender,
             report: Mutex::new(report),
             front: Mutex::new(None),
@@ -89,6 +96,7 @@ impl Device {
             candidates: Vec::new(),
             current: 0,
             wanted: None,
+            disabled_by_file: false,
             policy: policy::from_manifest(&drvhost_manifest::Policy::default()),
             recovery: None,
             link: None,
@@ -154,6 +162,8 @@ pub(super) struct Actor {
     candidates: Vec<Candidate>,
     current: usize,
     wanted: Option<String>,
+    /// What an override disabled, its removal enables; not so what a command did.
+    disabled_by_file: bool,
     policy: Box<dyn RestartPolicy>,
     pub(super) recovery: Option<Arc<drvhost_front::Device>>,
     pub(super) link: Option<Arc<Link>>,
@@ -214,7 +224,7 @@ impl Actor {
             Command::Stepped => self.look(),
             Command::Reloaded(diff) => self.reloaded(&diff),
             Command::Restart => self.restart(),
-            Command::Disable => self.disable("disabled by command"),
+            Command::Disable => self.disable("disabled by command", false),
             Command::Enable => {
                 if self.state == State::Disabled {
                     self.step(Event::Released);
@@ -302,7 +312,7 @@ impl Actor {
                 self.candidates = candidates;
                 self.take_candidate();
             }
-            Choice::Disabled(reason) => self.disable(&reason),
+            Choice::Disabled(reason) => self.disable(&reason, true),
             Choice::None(reason) => {
                 self.candidates.clear();
                 self.step(Event::NoDriver(reason));
@@ -452,7 +462,8 @@ impl Actor {
         }
     }
 
-    fn disable(&mut self, reason: &str) {
+    fn disable(&mut self, reason: &str, by_file: bool) {
+        self.disabled_by_file = by_file;
         log::info!(target: &self.target(), "{reason}");
         self.stop_worker();
         self.drop_nodes();
@@ -461,12 +472,22 @@ impl Actor {
     }
 
     fn reloaded(&mut self, diff: &Diff) {
+        if self.state == State::Disabled && !self.disabled_by_file {
+            return;
+        }
         let store = self.context.store();
         let choice = choose(&store, &self.device.found, self.wanted.as_deref());
+        if self.state == State::Disabled {
+            if !matches!(choice, Choice::Disabled(_)) {
+                self.step(Event::Released);
+                self.choose();
+            }
+            return;
+        }
         let same = match &choice {
             Choice::Drivers(candidates) => *candidates == self.candidates,
-            Choice::Disabled(_) => self.state == State::Disabled,
-            Choice::None(_) => self.candidates.is_empty() && self.state != State::Disabled,
+            Choice::Disabled(_) => false,
+            Choice::None(_) => self.candidates.is_empty(),
         };
         let library = self.candidate().map(|candidate| candidate.library.clone());
         let new_library = diff
@@ -478,7 +499,7 @@ impl Actor {
                 .iter()
                 .any(|candidate| candidate.library == change.path)
         });
-        let stuck = !matches!(self.state, State::Running | State::Disabled);
+        let stuck = self.state != State::Running;
         if same && !new_library && !(stuck && any_library) {
             return;
         }
@@ -493,9 +514,6 @@ impl Actor {
             self.candidates.clone_from(candidates);
             self.current = 0;
             return self.replace_worker();
-        }
-        if self.state == State::Disabled && matches!(choice, Choice::Disabled(_)) {
-            return;
         }
         self.release();
         self.choose();

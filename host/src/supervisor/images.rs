@@ -29,9 +29,8 @@ impl Images {
 
     /// A driver's file, checked: now, or for an earlier worker if it is the same file still.
     pub fn get(&self, path: &Path) -> Result<Arc<Plugin>, PluginError> {
-        self.kept.get(path, || {
-            Ok(Plugin::new(self.checker.verify(path)?, None))
-        })
+        self.kept
+            .get(path, || Ok(Plugin::new(self.checker.verify(path)?, None)))
     }
 }
 

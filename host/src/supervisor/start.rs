@@ -77,6 +77,7 @@ pub(super) fn start(actor: &mut Actor) -> Result<(), Refused> {
                 .ok_or_else(|| Refused::ForGood("no driver".into()))?;
             let manifest = &candidate.manifest.item;
             let config = DeviceConfig {
+                minor: actor.device.minor,
                 card: access::resolve(&manifest.access.card),
                 render: access::resolve(&manifest.access.render),
                 ..DeviceConfig::new(found.address.to_string())
