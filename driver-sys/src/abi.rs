@@ -181,6 +181,20 @@ impl PciDevice for AbiDevice {
         Ok(u64::from_le_bytes(bytes))
     }
 
+    fn bar_read_bytes(&self, bar: u8, offset: u64, data: &mut [u8]) -> Result<()> {
+        // SAFETY: the pointer is valid for the length during the call.
+        let result = unsafe {
+            (self.table.bar_read)(
+                self.table.ctx,
+                bar.into(),
+                offset,
+                data.as_mut_ptr(),
+                data.len(),
+            )
+        };
+        self.check("read a BAR", result).map(drop)
+    }
+
     fn bar_write(&self, bar: u8, offset: u64, width: Width, value: u64) -> Result<()> {
         let bytes = value.to_le_bytes();
         let (data, len) = (bytes.as_ptr(), width.bytes());

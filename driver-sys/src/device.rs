@@ -48,6 +48,25 @@ pub trait PciDevice: Send + Sync + Debug {
     /// `OutOfRange`, `TimedOut` when the hardware hangs, or what the backend met with.
     fn bar_read(&self, bar: u8, offset: u64, width: Width) -> Result<u64>;
 
+    /// Reads bytes of a BAR that lie there as in a file (an EDID block, a table): in accesses of
+    /// any width, and at once where the backend can, for each may be a round trip.
+    ///
+    /// # Errors
+    /// As [`Self::bar_read`].
+    fn bar_read_bytes(&self, bar: u8, offset: u64, data: &mut [u8]) -> Result<()> {
+        let mut at = offset;
+        while let Some(left) = data.get_mut((at - offset) as usize..)
+            && !left.is_empty()
+        {
+            let word = left.len() >= 4 && at.is_multiple_of(4);
+            let width = if word { Width::U32 } else { Width::U8 };
+            let value = self.bar_read(bar, at, width)?.to_le_bytes();
+            left[..width.bytes()].copy_from_slice(&value[..width.bytes()]);
+            at += width.bytes() as u64;
+        }
+        Ok(())
+    }
+
     /// Writes one register of a BAR that can't be mapped, or a port; higher bytes are ignored.
     ///
     /// # Errors

@@ -219,6 +219,19 @@ impl PciDevice for Client {
         Ok(u64::from_le_bytes(bytes))
     }
 
+    fn bar_read_bytes(&self, bar: u8, offset: u64, data: &mut [u8]) -> Result<()> {
+        let (what, mut state) = (self.what(&format!("read BAR {bar}")), self.state());
+        let region = self.bar(&mut state, bar, &what)?;
+        in_range("BAR", offset, data.len(), region.size)?;
+        if !region.readable {
+            return Err(Error::Unsupported {
+                what,
+                why: "the BAR can't be read".into(),
+            });
+        }
+        state.read(&what, bar.into(), offset, data)
+    }
+
     fn bar_write(&self, bar: u8, offset: u64, width: Width, value: u64) -> Result<()> {
         let (what, mut state) = (self.what(&format!("write BAR {bar}")), self.state());
         let region = self.bar(&mut state, bar, &what)?;

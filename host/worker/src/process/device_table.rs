@@ -188,21 +188,29 @@ unsafe extern "C" fn bar_read(
     let mut read = || {
         let bar = bar_number(bar)?;
         let device = &process.bound()?.device;
-        let mut done = 0;
-        while done < data.len() {
-            let at = offset.checked_add(done as u64).ok_or(Errno::EINVAL)?;
-            let left = data.len() - done;
-            // One access where the length is a width, aligned or not: the device judges it.
-            let width = Width::from_bytes(data.len()).unwrap_or_else(|| width(at, left));
-            let value = device.bar_read(bar, at, width);
+        // One access where the length is a width, aligned or not: the device judges it.
+        if let Some(width) = Width::from_bytes(data.len()) {
+            let value = device.bar_read(bar, offset, width);
             let seen = value.as_ref().copied().unwrap_or(0);
-            record(process, bar, false, (at, width), seen, value.is_ok());
+            record(process, bar, false, (offset, width), seen, value.is_ok());
             let value = value.map_err(|error| device_errno(&error))?;
-            let part = &mut data[done..done + width.bytes()];
-            part.copy_from_slice(&value.to_le_bytes()[..width.bytes()]);
-            done += width.bytes();
+            data.copy_from_slice(&value.to_le_bytes()[..width.bytes()]);
+            return Ok(());
         }
-        Ok(())
+        let result = device.bar_read_bytes(bar, offset, data);
+        let first = data
+            .first_chunk()
+            .map_or(0, |first| u64::from_le_bytes(*first));
+        // All of it is one line in the record: where it begins, and with what.
+        record(
+            process,
+            bar,
+            false,
+            (offset, Width::U64),
+            first,
+            result.is_ok(),
+        );
+        result.map_err(|error| device_errno(&error))
     };
     status(read())
 }
