@@ -89,7 +89,7 @@ impl Bed {
                 .worker()
                 .filter(|_| shown.running() && (!self.spare || shown.spare().is_some()))
         })
-        .with_context(|| self.machine.log())
+        .with_context(|| self.log())
     }
 
     /// The same, of another worker than `old`.
@@ -100,7 +100,14 @@ impl Bed {
                 .filter(|_| shown.running() && (!self.spare || shown.spare().is_some()))
                 .filter(|&pid| pid != old)
         })
-        .with_context(|| self.machine.log())
+        .with_context(|| self.log())
+    }
+
+    /// The end of the daemon's log.
+    fn log(&self) -> String {
+        let log = self.machine.log();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(12)..].join("\n")
     }
 
     /// Gives the client an order.
@@ -114,9 +121,9 @@ impl Bed {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
         match serde_json::from_str(&line) {
-            Ok(Answer::Failed(error)) => bail!("the client: {error}\n{}", self.machine.log()),
+            Ok(Answer::Failed(error)) => bail!("the client: {error}\n{}", self.log()),
             Ok(answer) => Ok(answer),
-            Err(_) => bail!("the client ended\n{}", self.machine.log()),
+            Err(_) => bail!("the client ended\n{}", self.log()),
         }
     }
 

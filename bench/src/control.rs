@@ -54,7 +54,10 @@ pub fn wait<T>(
             return Ok(value);
         }
         if start.elapsed() > Duration::from_secs(30) {
-            return Err(anyhow::anyhow!("{shown:?}")).context("card0 does not come");
+            return match shown {
+                Ok(Shown(shown)) => bail!("card0 does not come: {shown}"),
+                Err(error) => Err(error).context("card0 does not come"),
+            };
         }
         std::thread::sleep(pause);
     }

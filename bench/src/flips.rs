@@ -19,8 +19,7 @@ const FRAME_US: u64 = 16_667;
 pub fn measure(bed: &mut Bed, placement: &Placement, spare: bool, kills: usize) -> Result<Row> {
     bed.place(placement)?;
     let mut worker = bed.worker()?;
-    let time = (BETWEEN + Duration::from_micros(FRAME_US)) * u32::try_from(kills + 5)?;
-    bed.order(Order::Flip(time))?;
+    bed.order(Order::Flip)?;
     let mut killed = Vec::with_capacity(kills);
     for kill in 0..kills as u64 {
         // Steps of the golden ratio meet all parts of a frame evenly.
@@ -35,6 +34,9 @@ pub fn measure(bed: &mut Bed, placement: &Placement, spare: bool, kills: usize) 
             .worker_after(worker)
             .with_context(|| format!("after kill {kill}"))?;
     }
+    // What the last kill delays still belongs to it.
+    std::thread::sleep(BETWEEN);
+    bed.order(Order::Stop)?;
     let Answer::Vblanks(vblanks) = bed.answer()? else {
         bail!("no list of vblanks")
     };

@@ -11,6 +11,7 @@ pub mod ioctl;
 use crate::floor::time;
 use anyhow::{Context, Result};
 use card::{Card, Screen};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
@@ -23,8 +24,10 @@ pub enum Order {
     Time(Call, usize),
     /// Kills a worker and times the answer to a call that needs one.
     Recover(i32),
-    /// Flips at every vblank for so long.
-    Flip(Duration),
+    /// Flips at every vblank until the next order comes.
+    Flip,
+    /// Ends `Flip`; has no answer of its own.
+    Stop,
 }
 
 /// Calls to time.
@@ -76,6 +79,9 @@ pub fn serve() -> Result<()> {
     answer(&Answer::Ready)?;
     for line in std::io::stdin().lock().lines() {
         let order = serde_json::from_str(&line?)?;
+        if let Order::Stop = order {
+            continue;
+        }
         answer(&match program.obey(order) {
             Ok(answer) => answer,
             Err(error) => Answer::Failed(format!("{error:#}")),
@@ -89,6 +95,17 @@ fn answer(answer: &Answer) -> Result<()> {
     serde_json::to_writer(&mut stdout, answer)?;
     stdout.write_all(b"\n")?;
     Ok(stdout.flush()?)
+}
+
+/// Whether there is another order.
+fn ordered() -> Result<bool> {
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    Ok(poll(&mut fds, Some(&at_once))? > 0)
 }
 
 impl Program {
@@ -108,10 +125,10 @@ impl Program {
                 card.resources()?;
                 Ok(Answer::Times(vec![start.elapsed()]))
             }
-            Order::Flip(time) => {
-                let end = Instant::now() + time;
+            Order::Stop => Ok(Answer::Ready),
+            Order::Flip => {
                 let mut vblanks = Vec::new();
-                while Instant::now() < end {
+                while !ordered()? {
                     card.flip(&mut self.screen)?;
                     vblanks.push(card.flipped()?);
                 }
