@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Sends malformed ioctls to a node: wrong sizes and directions, unknown numbers, bad pointers,
-//! counts that overflow. `ioctl-fuzz NODE SEED COUNT` prints how many had which result.
+//! counts that overflow. `ioctl-fuzz NODE SEED COUNT [NR]` prints how many had which result; with
+//! a number (hexadecimal) it sends that ioctl alone.
 
 use anyhow::{Context, Result};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
@@ -62,6 +63,7 @@ fn main() -> Result<()> {
     let node = args.next().context("usage: ioctl-fuzz NODE SEED COUNT")?;
     let mut random = Random(args.next().context("no seed")?.parse()?);
     let count: u64 = args.next().context("no count")?.parse()?;
+    let only = args.next().map(|text| u64::from_str_radix(&text, 16)).transpose()?;
     let file = std::fs::File::options()
         .read(true)
         .write(true)
@@ -76,6 +78,7 @@ fn main() -> Result<()> {
         } else {
             CORE[random.below(CORE.len() as u64) as usize]
         };
+        let nr = only.unwrap_or(nr);
         let size = match random.below(3) {
             0 => random.below(1 << 14),
             _ => random.below(128),
