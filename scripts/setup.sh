@@ -4,7 +4,7 @@
 set -eu
 
 # gcc: C plugins and -sys crates. qemu: emulated devices. The rest are the real clients of the tests.
-packages="gcc libc6-dev make qemu-system-x86 libdrm-tests drm-info libdrm2 util-linux"
+packages="gcc libc6-dev make qemu-system-x86 libdrm-tests drm-info libdrm-dev libudev-dev util-linux"
 
 missing=
 for package in $packages; do

@@ -63,7 +63,10 @@ fn main() -> Result<()> {
     let node = args.next().context("usage: ioctl-fuzz NODE SEED COUNT")?;
     let mut random = Random(args.next().context("no seed")?.parse()?);
     let count: u64 = args.next().context("no count")?.parse()?;
-    let only = args.next().map(|text| u64::from_str_radix(&text, 16)).transpose()?;
+    let only = args
+        .next()
+        .map(|text| u64::from_str_radix(&text, 16))
+        .transpose()?;
     let file = std::fs::File::options()
         .read(true)
         .write(true)
