@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cc;
 mod fake;
 
 use fake::FakeFront;
@@ -100,20 +101,9 @@ fn modetest_opens_it() {
 #[test]
 fn udev_knows_it() {
     let front = front();
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("udev");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/udev.c");
-    let compiled = Command::new("cc")
-        .args([&source])
-        .arg("-o")
-        .arg(&path)
-        .arg("-ludev")
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&compiled.stderr);
-    assert!(
-        compiled.status.success(),
-        "is libudev-dev installed? {errors}"
-    );
+    // Needs libudev's headers.
+    let path = cc::compile("udev", &source, &["-ludev"]);
     let output = run(&front, path.to_str().unwrap(), &[]);
     let expected = "\
         card0 /dev/dri/card0 226:0 initialized seat parent 0000:00:02.0 driver bochs-drm vendor 0x1234\n\
@@ -199,14 +189,8 @@ fn exec_in_place() {
 #[test]
 fn what_can_t_be_run_is_said() {
     let front = front();
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static");
-    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static.c");
-    fs::write(&source, "int main(void) { return 0; }\n").unwrap();
-    let compiled = Command::new("cc")
-        .args(["-static", "-o"])
-        .args([&path, &source])
-        .status();
-    assert!(compiled.unwrap().success());
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/empty.c");
+    let path = cc::compile("static", &source, &["-static"]);
     for (program, code, reason) in [
         (path.to_str().unwrap(), 126, "statically linked"),
         ("no-such-program", 127, "no such program"),

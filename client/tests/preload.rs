@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cc;
 mod fake;
 
 use fake::FakeFront;
@@ -19,17 +20,11 @@ fn library() -> PathBuf {
 fn program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/node.c");
         // The kernel's headers, or libdrm's copy of them.
         let headers = ["-I/usr/include/drm", "-I/usr/include/libdrm"];
-        let status = Command::new("cc")
-            .args(["-Wall", "-O1", "-pthread", "-o"])
-            .args([&path, &source])
-            .args(headers)
-            .status();
-        assert!(status.unwrap().success());
-        path
+        let args = [&["-Wall", "-O1", "-pthread"], &headers[..]].concat();
+        cc::compile("node", &source, &args)
     })
 }
 

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// Does nothing: for tests of what can't be run.
+int main(void) { return 0; }
