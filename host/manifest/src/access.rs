@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Who may open a driver's nodes, and how much one client may hold.
+//! Who may open a driver's nodes.
 
 use serde::{Deserialize, Serialize};
 
@@ -92,35 +92,5 @@ impl TryFrom<RawAccess> for Access {
             card: raw.card.over(card)?,
             render: raw.render.over(render)?,
         })
-    }
-}
-
-/// What one client (an open file) may hold at most.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Quotas {
-    /// Buffer memory in MiB.
-    pub memory_mib: u32,
-    /// GEM and syncobj handles, framebuffers and blobs together.
-    pub handles: u32,
-    /// Channels (rings) to the front.
-    pub channels: u32,
-}
-
-impl Quotas {
-    /// [`Quotas::memory_mib`] in bytes.
-    #[must_use]
-    pub fn memory_bytes(&self) -> u64 {
-        u64::from(self.memory_mib) << 20
-    }
-}
-
-impl Default for Quotas {
-    fn default() -> Self {
-        Self {
-            memory_mib: 1024,
-            handles: 65_536,
-            channels: 64,
-        }
     }
 }

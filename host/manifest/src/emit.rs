@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::access::{Access, NodeAccess, Quotas};
+use crate::access::{Access, NodeAccess};
 use crate::ids::{IdRange, IdSet};
 use crate::manifest::{Kind, Manifest};
 use crate::policy::Policy;
@@ -49,7 +49,6 @@ fn write(out: &mut String, m: &Manifest) -> fmt::Result {
     )?;
     block(out, "policy", ('(', ')'), policy(&m.policy))?;
     block(out, "access", ('(', ')'), access(&m.access))?;
-    block(out, "quotas", ('(', ')'), quotas(&m.quotas))?;
     writeln!(out, ")")
 }
 
@@ -130,10 +129,6 @@ fn policy(policy: &Policy) -> Vec<String> {
         hang_limit_ms,
         spare
     )
-}
-
-fn quotas(quotas: &Quotas) -> Vec<String> {
-    differing!(quotas, Quotas::default(), memory_mib, handles, channels)
 }
 
 fn access(access: &Access) -> Vec<String> {

@@ -38,7 +38,7 @@ pub mod rule;
 pub mod select;
 pub mod store;
 
-pub use access::{Access, NodeAccess, Quotas};
+pub use access::{Access, NodeAccess};
 pub use check::{Checked, check};
 pub use device::Device;
 pub use diff::{Change, ChangeKind, Diff, diff};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Access, Quotas};
+use crate::access::Access;
 use crate::policy::Policy;
 use crate::rule::Rule;
 
@@ -46,8 +46,6 @@ pub struct Manifest {
     pub policy: Policy,
     /// Who may open its nodes.
     pub access: Access,
-    /// What a client may hold.
-    pub quotas: Quotas,
 }
 
 /// What is parsed before it is known to make sense.
@@ -72,8 +70,6 @@ struct RawManifest {
     policy: Policy,
     #[serde(default)]
     access: Access,
-    #[serde(default)]
-    quotas: Quotas,
 }
 
 /// A manifest or override with a value that can't be meant.
@@ -157,7 +153,6 @@ impl TryFrom<RawManifest> for Manifest {
             firmware,
             policy,
             access,
-            quotas,
             ..
         } = raw;
         check_driver(&driver)?;
@@ -177,7 +172,6 @@ impl TryFrom<RawManifest> for Manifest {
             firmware,
             policy,
             access,
-            quotas,
         })
     }
 }

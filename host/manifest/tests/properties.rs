@@ -14,7 +14,7 @@ use common::Dirs;
 use drvhost_manifest::rule::CLASS_MASK;
 use drvhost_manifest::{
     Access, ClassMatch, Device, Document, IdRange, IdSet, Kind, Manifest, MatchError, NodeAccess,
-    Override, PciIds, Policy, Quotas, Restart, Rule,
+    Override, PciIds, Policy, Restart, Rule,
 };
 use proptest::prelude::*;
 use ron::extensions::Extensions;
@@ -105,12 +105,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
     let node = ("[a-z0-9_]{1,8}", "[a-z0-9_]{1,8}", 0..=0o777_u32)
         .prop_map(|(owner, group, mode)| NodeAccess { owner, group, mode });
     let access = (node.clone(), node).prop_map(|(card, render)| Access { card, render });
-    let quotas = any::<[u32; 3]>().prop_map(|[memory_mib, handles, channels]| Quotas {
-        memory_mib,
-        handles,
-        channels,
-    });
-    let limits = (policy, prop::option::of(access), quotas);
+    let limits = (policy, prop::option::of(access));
     let names = (
         "[a-z0-9_.-]{1,64}",
         "(/[a-z]{1,4})?/?[a-z\"\\\\ü]{1,8}\\.so",
@@ -122,7 +117,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
         prop::collection::vec("[a-z]{1,4}(/[a-z0-9]{1,5}){0,2}", 0..4),
     );
     (names, kind, any::<i32>(), lists, limits).prop_map(
-        |((driver, library, notes), kind, priority, lists, (policy, access, quotas))| {
+        |((driver, library, notes), kind, priority, lists, (policy, access))| {
             let (matches, params, firmware) = lists;
             // Half of the made-up paths are neither absolute nor a plain name.
             let library = match library.strip_prefix('/') {
@@ -141,7 +136,6 @@ fn manifest() -> impl Strategy<Value = Manifest> {
                 firmware,
                 policy,
                 access,
-                quotas,
             }
         },
     )

@@ -42,6 +42,12 @@ pub struct DaemonOptions {
     /// The clock of drivers and supervision; a stepped one moves by `drvhost step` alone.
     #[arg(long, value_enum, default_value = "real")]
     pub clock: ClockKind,
+    /// Buffer memory that one user may hold, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    pub memory_per_user: u64,
+    /// Nodes that one user may hold open.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub files_per_user: u64,
     /// Keep a spare worker for every device, whatever its manifest says.
     #[arg(long)]
     pub spare: bool,

@@ -8,7 +8,7 @@ use crate::logs;
 use crate::supervisor::{Context, Images, Watchdog};
 use anyhow::{Context as _, Result, bail};
 use drvhost_channel::paths;
-use drvhost_front::Front;
+use drvhost_front::{Front, Limits};
 use drvhost_manifest::{DEFAULT_DIRS, Store};
 use drvhost_worker::Clock;
 use std::collections::BTreeMap;
@@ -49,8 +49,12 @@ fn run(options: &DaemonOptions, lines: Arc<logs::Lines>) -> Result<()> {
         ClockKind::Stepped => Clock::stepped(1_000_000_000),
     };
     let clock = Arc::new(clock.context("cannot make the clock")?);
-    let front = Front::start(&run_dir, drvhost_front::Limits::default())
-        .context("cannot open the programs' socket")?;
+    let limits = Limits {
+        memory_per_user: options.memory_per_user.saturating_mul(1 << 20),
+        files_per_user: options.files_per_user,
+        ..Limits::default()
+    };
+    let front = Front::start(&run_dir, limits).context("cannot open the programs' socket")?;
     let context = Arc::new(Context {
         bus,
         front: Arc::new(front),
