@@ -9,7 +9,8 @@
 //! * [`front`]: asking the host, over short-lived connections;
 //! * [`open`], [`call`], [`passing`], [`map`], [`events`], [`disguise`]: open, ioctl, ioctl with
 //!   descriptors, mmap, read, stat;
-//! * [`raw`], [`memory`], [`next`]: system calls, the program's memory, libc's own functions.
+//! * [`raw`], [`memory`], [`frames`], [`next`]: system calls, the program's memory, the part of it
+//!   that is known to be good, libc's own functions.
 //!
 //! Rules that hold everywhere: no panic leaves the library; `errno` changes only on failure; the
 //! common path allocates nothing and takes no lock, because it may run in a signal handler.
@@ -23,6 +24,7 @@ mod disguise;
 mod events;
 mod exports;
 mod files;
+mod frames;
 mod front;
 mod map;
 mod memory;

@@ -1,23 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! The program's memory, which may be anything: a bad address is `EFAULT`, never a crash.
 
-use crate::raw;
+use crate::{frames, raw};
 use drvhost_drm::uapi::Errno;
 use drvhost_drm::wire::ClientMemory;
 use rustix::io::Errno as SysErrno;
-
-/// How far above our own frame, in bytes, an address is taken to be in a caller's frame, which is
-/// mapped and writable. Most arguments are there, and the kernel's copying takes as long as a
-/// fifth of a whole call. Far enough for what lies between: our frames, and a signal's.
-const NEAR: u64 = 32 * 1024;
-
-/// Whether a range is in a caller's frame on this stack.
-#[inline(always)]
-fn in_frame(address: u64, len: usize) -> bool {
-    let here = 0u8;
-    let distance = address.checked_sub(std::ptr::from_ref(&here) as u64);
-    distance.is_some_and(|distance| distance.saturating_add(len as u64) < NEAR)
-}
 
 /// This process's own memory at addresses that nobody checked.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +29,8 @@ impl ClientMemory for OwnMemory {
             return Ok(());
         }
         let from = address as *const u8;
-        if in_frame(address, into.len()) {
-            // SAFETY: between our frame and the end of the stack that our callers' frames are on.
+        if frames::contain(address, into.len()) {
+            // SAFETY: frames of our callers, which stay until we return.
             unsafe { std::ptr::copy(from, into.as_mut_ptr(), into.len()) };
             return Ok(());
         }
@@ -62,7 +49,7 @@ impl ClientMemory for OwnMemory {
             return Ok(());
         }
         let to = address as *mut u8;
-        if in_frame(address, from.len()) {
+        if frames::contain(address, from.len()) {
             // SAFETY: as in `read`.
             unsafe { std::ptr::copy(from.as_ptr(), to, from.len()) };
             return Ok(());

@@ -159,6 +159,17 @@ pub unsafe fn mmap(map: &Mmap) -> Result<usize, Errno> {
     check(unsafe { syscall(libc::SYS_mmap, args) }).map(|addr| addr as usize)
 }
 
+/// Whether this thread runs on its signal stack now, or nobody says.
+pub fn on_signal_stack() -> bool {
+    let mut now = std::mem::MaybeUninit::<libc::stack_t>::uninit();
+    let args = [0, now.as_mut_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: changes nothing; the struct is the kernel's, and filled on success.
+    unsafe {
+        check(syscall(libc::SYS_sigaltstack, args)).is_err()
+            || now.assume_init().ss_flags & libc::SS_ONSTACK != 0
+    }
+}
+
 /// Copies between this process's own addresses by the kernel, which checks both.
 pub fn copy(to: u64, from: u64, len: usize, reads: bool) -> Result<usize, Errno> {
     let (near, far) = if reads { (to, from) } else { (from, to) };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What is settled when the library is loaded: the host's directory, libc's functions, the trap.
 
-use crate::{next, trap};
+use crate::{frames, next, trap};
 use drvhost_channel::paths;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::OnceLock;
@@ -42,6 +42,7 @@ extern "C" fn on_load() {
     let _ = std::panic::catch_unwind(|| {
         places();
         next::resolve();
+        frames::learn();
         if std::env::var_os("DRVHOST_RUN").is_some() && std::env::var_os(NO_TRAP).is_none() {
             trap::install();
         }

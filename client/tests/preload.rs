@@ -65,7 +65,7 @@ macro_rules! tests {
     };
 }
 
-tests! { version looks maps fences events bad_pointers errors large threads reopens raw }
+tests! { version looks maps fences events bad_pointers stack_ends errors large threads reopens raw }
 
 #[test]
 fn forks() {

@@ -217,6 +217,101 @@ static void bad_pointers(void)
 	works(fd);
 }
 
+static int stack_node;
+static char *stack_end;
+static volatile int asked;
+
+// A page that nobody may touch begins at `end`, and we run right below it.
+static void asks_at(char *end)
+{
+	for (int at = -7; at <= 4088; at += at < 64 ? 1 : 4024)
+		CHECK(ioctl(stack_node, ECHO, end + at) == -1 && errno == EFAULT);
+	works(stack_node);
+	asked++;
+}
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	asks_at(stack_end);
+}
+
+// Memory of `size` between two pages that nobody may touch; the one below only if asked for.
+static char *between(size_t size, int guard)
+{
+	int both = PROT_READ | PROT_WRITE;
+	char *all = mmap(0, size + 8192, both, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(all != MAP_FAILED);
+	CHECK(mprotect(all + 4096 + size, 4096, PROT_NONE) == 0);
+	CHECK(!guard || mprotect(all, 4096, PROT_NONE) == 0);
+	return all + 4096;
+}
+
+// Once on its own stack, once on a signal stack that ends at `end`.
+static void asks_on_signal_stack(char *end, size_t size)
+{
+	stack_t stack = {.ss_sp = end - size, .ss_size = size};
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+	CHECK(sigaltstack(&stack, 0) == 0);
+	CHECK(sigaction(SIGUSR1, &action, 0) == 0);
+	stack_end = end;
+	CHECK(raise(SIGUSR1) == 0);
+	stack.ss_flags = SS_DISABLE;
+	CHECK(sigaltstack(&stack, 0) == 0);
+}
+
+static void *asks_on_thread(void *end)
+{
+	works(stack_node);
+	asks_at(end);
+	asks_on_signal_stack(between(65536, 1) + 65536, 65536);
+	asks_at(end);
+	return 0;
+}
+
+// The signal stack lies right below the thread's own, with a guard between.
+static void *asks_below(void *end)
+{
+	char *guard = (char *)end - 65536 - 4096;
+	asks_on_signal_stack(guard, 65536);
+	asks_at(end);
+	asks_on_signal_stack(guard, 65536);
+	return 0;
+}
+
+static void on_stack(char *start, size_t size, void *(*run)(void *))
+{
+	pthread_t thread;
+	pthread_attr_t attributes;
+	CHECK(pthread_attr_init(&attributes) == 0);
+	CHECK(pthread_attr_setstack(&attributes, start, size) == 0);
+	CHECK(pthread_create(&thread, &attributes, run, start + size) == 0);
+	CHECK(pthread_join(thread, 0) == 0);
+}
+
+static void stack_ends(void)
+{
+	stack_node = node(0);
+	char line[4096];
+	uintptr_t start, end = 0;
+	FILE *maps = fopen("/proc/self/maps", "r");
+	CHECK(maps);
+	while (fgets(line, sizeof line, maps))
+		if (strstr(line, "[stack]"))
+			CHECK(sscanf(line, "%lx-%lx", &start, &end) == 2);
+	fclose(maps);
+	CHECK(end != 0);
+	works(stack_node);
+	asks_at((char *)end);
+	asks_on_signal_stack(between(65536, 1) + 65536, 65536);
+	on_stack(between(65536, 1), 65536, asks_on_thread);
+	on_stack(between(65536, 0), 65536, asks_on_thread);
+	char *both = between(65536 + 4096 + 65536, 1);
+	CHECK(mprotect(both + 65536, 4096, PROT_NONE) == 0);
+	on_stack(both + 65536 + 4096, 65536, asks_below);
+	CHECK(asked == 2 + 3 + 3 + 3);
+}
+
 static void errors(void)
 {
 	int fd = node(0), pipes[2];
@@ -456,6 +551,7 @@ int main(int argc, char **argv)
 	struct { const char *name; void (*run)(void); } tests[] = {
 		{"version", version}, {"looks", looks}, {"maps", maps}, {"fences", fences},
 		{"events", events}, {"bad_pointers", bad_pointers}, {"errors", errors},
+		{"stack_ends", stack_ends},
 		{"large", large}, {"forks", forks}, {"passes", passes}, {"threads", threads},
 		{"reopens", reopens}, {"raw", raw},
 	};
