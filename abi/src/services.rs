@@ -167,7 +167,7 @@ impl Host {
         status(unsafe { (self.0.fence_wait)(self.0.ctx, id, deadline) })
     }
 
-    /// Ends this driver's use of a fence or an event.
+    /// Ends one use of a fence or an event.
     pub fn fence_put(&self, id: u64) -> Result<(), Errno> {
         // SAFETY: the table's functions may be called from any thread.
         status(unsafe { (self.0.fence_put)(self.0.ctx, id) })

@@ -197,11 +197,12 @@ pub struct Request {
     pub payload: *mut u8,
     /// Bytes in `payload`.
     pub payload_len: usize,
-    /// Objects given with the call.
+    /// Objects given with the call. Each fence and event comes with one use, which the driver
+    /// ends (`fence_put`), also for a call that it refuses.
     pub objects_in: *const ObjectRef,
     /// Entries in `objects_in`.
     pub objects_in_len: usize,
-    /// Objects given back.
+    /// Objects given back. A fence that the call made may be put before the call returns.
     pub objects_out: *mut ObjectRef,
     /// Room in `objects_out`.
     pub objects_out_cap: usize,
@@ -313,7 +314,7 @@ pub struct HostV1 {
     pub fence_signal: unsafe extern "C" fn(ctx: *mut c_void, id: u64) -> i32,
     /// Waits for a fence until a deadline. Returns 0 or -ETIMEDOUT; a deadline of zero asks only.
     pub fence_wait: unsafe extern "C" fn(ctx: *mut c_void, id: u64, deadline: u64) -> i32,
-    /// Ends this process's use of a fence or an event.
+    /// Ends one use of a fence or an event: of its creation, or of a call that brought it.
     pub fence_put: unsafe extern "C" fn(ctx: *mut c_void, id: u64) -> i32,
     /// Announces a file that a call made (a lease) and stores its cookie.
     pub file_create: unsafe extern "C" fn(

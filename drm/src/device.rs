@@ -14,7 +14,7 @@ use crate::kms::registry::Registry;
 use crate::kms::state::{ConnectorState, CrtcState, KmsState, PlaneState};
 use crate::kms::vblank::Vblank;
 use crate::master::Masters;
-use crate::sync::{HostFence, Syncobj};
+use crate::sync::Syncobj;
 use drvhost_abi::tables::{DeviceV1, OpenArgs};
 use drvhost_abi::{Errno, Host};
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ pub struct State {
     /// Buffer objects.
     pub gems: Gems,
     /// Syncobjs by the host's fences that stand for them outside.
-    pub tokens: BTreeMap<u64, (Weak<Syncobj>, Arc<HostFence>)>,
+    pub tokens: BTreeMap<u64, Weak<Syncobj>>,
 }
 
 impl core::fmt::Debug for Device {

@@ -8,8 +8,7 @@ use crate::sync::{Fence, HostFence, Standing, Syncobj};
 use crate::uapi::*;
 use drvhost_abi::Errno;
 use drvhost_abi::tables::ObjectKind;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 /// A syncobj by its handle, with the error for none.
 fn find(call: &Call<'_>, handle: u32, errno: Errno) -> Result<Arc<Syncobj>, Errno> {
@@ -77,14 +76,10 @@ pub fn handle_to_fd(call: &mut Call<'_>) -> Answer {
     if arg.flags == 0 {
         let syncobj = find(call, arg.handle, Errno::EINVAL)?;
         let mut state = call.lock();
-        let mut token = syncobj.token.load(Ordering::Relaxed);
-        if token == 0 {
-            let fence = HostFence::new(host, host.fence_create()?);
-            token = fence.id;
-            syncobj.token.store(token, Ordering::Relaxed);
-            state.tokens.retain(|_, (held, _)| held.strong_count() > 0);
-            let held = (Arc::downgrade(&syncobj), fence);
-            state.tokens.insert(token, held);
+        let (token, new) = syncobj.token(host)?;
+        if new {
+            state.tokens.retain(|_, held| held.strong_count() > 0);
+            state.tokens.insert(token, Arc::downgrade(&syncobj));
         }
         drop(state);
         call.give(ObjectKind::Fence, 0, token);
@@ -138,14 +133,17 @@ pub fn fd_to_handle(call: &mut Call<'_>) -> Answer {
     }
     let fence = call.fence(ObjectKind::Fence, 0).ok_or(Errno::EINVAL)?;
     if arg.flags != 0 {
+        // An exported syncobj is no sync file: nobody would ever signal what stands for it.
+        if call.lock().tokens.contains_key(&fence.id) {
+            return Err(Errno::EINVAL);
+        }
         let syncobj = find(call, arg.handle, Errno::ENOENT)?;
         syncobj.replace(Some(Some(fence)));
         call.device.notify();
         return Ok(0);
     }
     let state = call.lock();
-    let token = state.tokens.get(&fence.id);
-    let syncobj = token.and_then(|(syncobj, _)| syncobj.upgrade());
+    let syncobj = state.tokens.get(&fence.id).and_then(Weak::upgrade);
     drop(state);
     arg.handle = add(call, syncobj.ok_or(Errno::EINVAL)?)?;
     call.msg.set_arg(&arg);

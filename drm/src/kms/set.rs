@@ -176,6 +176,8 @@ impl State {
                 plane.fb = fb;
             }
             prop::IN_FENCE_FD => match place.fence {
+                // An exported syncobj is no sync file.
+                Some(fence) if self.tokens.contains_key(&fence.id) => return Err(Errno::EINVAL),
                 Some(fence) => tx.in_fences.push(fence),
                 None if value == u64::MAX => {}
                 None => return Err(Errno::EINVAL),

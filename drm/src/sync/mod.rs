@@ -7,8 +7,8 @@
 pub mod wait;
 
 use drvhost_abi::{Errno, Host};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// One use of a fence (or an eventfd) of the host's. Dropping it ends the use.
 #[derive(Debug)]
@@ -93,8 +93,9 @@ struct Content {
 #[derive(Debug, Default)]
 pub struct Syncobj {
     content: Mutex<Content>,
-    /// The host's id of the fence that stands for it outside; zero for none.
-    pub token: AtomicU64,
+    /// The fence that stands for it outside, never signalled. It goes with the syncobj, or a
+    /// closed file's exports would be held for ever.
+    token: OnceLock<Arc<HostFence>>,
 }
 
 /// How a point of a syncobj stands.
@@ -111,6 +112,16 @@ pub enum Standing {
 impl Syncobj {
     fn content(&self) -> std::sync::MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host's id of the fence that stands for it outside, and whether that is new. Not by
+    /// several threads at once.
+    pub fn token(&self, host: Host) -> Result<(u64, bool), Errno> {
+        if let Some(token) = self.token.get() {
+            return Ok((token.id, false));
+        }
+        let fence = HostFence::new(host, host.fence_create()?);
+        Ok((self.token.get_or_init(|| fence).id, true))
     }
 
     /// Puts a fence in the place of all that was, or empties it.

@@ -208,3 +208,40 @@ fn syncobjs_are_shared_and_told_by_eventfd() {
     rig.host
         .wait_until(|seen| seen.signalled.contains(&event.id));
 }
+
+#[test]
+fn an_exported_syncobj_leaves_nothing_behind() {
+    let rig = Rig::new();
+    let client = rig.open_as(1, 0);
+    let handles = [create(&client, 0), create(&client, 0)];
+    let export = |handle| {
+        let arg = drm_syncobj_handle {
+            handle,
+            ..Default::default()
+        };
+        let cmd = ioctl::SYNCOBJ_HANDLE_TO_FD;
+        let reply = client.raw(cmd, payload(cmd, &arg, &[]), &[], None, false);
+        reply.objects[0]
+    };
+    let tokens = handles.map(export);
+    assert_eq!(export(handles[0]), tokens[0], "the same again");
+    assert_eq!(rig.host.seen().live_fences(), 2);
+    let gone = drm_syncobj_destroy {
+        handle: handles[0],
+        pad: 0,
+    };
+    client.call(ioctl::SYNCOBJ_DESTROY, gone).unwrap();
+    assert_eq!(rig.host.seen().live_fences(), 1);
+    // What stands for a syncobj is no fence to wait for.
+    *rig.host.seen().fences.get_mut(&tokens[1].id).unwrap() += 1;
+    let arg = drm_syncobj_handle {
+        handle: handles[1],
+        flags: DRM_SYNCOBJ_FD_TO_HANDLE_FLAGS_IMPORT_SYNC_FILE,
+        ..Default::default()
+    };
+    let cmd = ioctl::SYNCOBJ_FD_TO_HANDLE;
+    let reply = client.raw(cmd, payload(cmd, &arg, &[]), &[tokens[1]], None, false);
+    assert_eq!(reply.result, Err(Errno::EINVAL));
+    drop(client);
+    rig.host.wait_until(|seen| seen.live_fences() == 0);
+}

@@ -6,6 +6,10 @@
 pub struct Limits {
     /// Bytes of buffers and property blobs of one user, over all devices: `ENOMEM`.
     pub memory_per_user: u64,
+    /// Buffers of one user, over all devices: `ENOMEM`.
+    pub buffers_per_user: u64,
+    /// Fences and events of one user, over all devices: `ENOMEM`. A device has 4096 at most.
+    pub fences_per_user: u64,
     /// Open files of one user, over all devices: `EMFILE`.
     pub files_per_user: u64,
     /// Rings (pairs of process and open file) of one user: `EMFILE`. A ring is address space and
@@ -25,6 +29,8 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             memory_per_user: 4 << 30,
+            buffers_per_user: 8192,
+            fences_per_user: 1024,
             files_per_user: 256,
             rings_per_user: 256,
             connections_per_user: 64,

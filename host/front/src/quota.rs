@@ -12,6 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub enum Kind {
     /// Bytes.
     Memory,
+    /// Buffers: each is a descriptor of the host's.
+    Buffers,
+    /// Fences and events: each is a descriptor of the host's and of a worker's.
+    Fences,
     /// Open files.
     Files,
     /// Rings.
@@ -54,6 +58,8 @@ impl Accounts {
     pub fn charge(self: &Arc<Self>, uid: u32, kind: Kind, amount: u64) -> Result<Charge, Errno> {
         let (limit, errno) = match kind {
             Kind::Memory => (self.limits.memory_per_user, Errno::ENOMEM),
+            Kind::Buffers => (self.limits.buffers_per_user, Errno::ENOMEM),
+            Kind::Fences => (self.limits.fences_per_user, Errno::ENOMEM),
             Kind::Files => (self.limits.files_per_user, Errno::EMFILE),
             Kind::Rings => (self.limits.rings_per_user, Errno::EMFILE),
             Kind::Connections => (self.limits.connections_per_user, Errno::EMFILE),
@@ -68,6 +74,14 @@ impl Accounts {
             kind,
             amount,
         })
+    }
+
+    /// Counts a buffer of `size` bytes.
+    pub fn buffer(self: &Arc<Self>, uid: u32, size: u64) -> Result<[Charge; 2], Errno> {
+        Ok([
+            self.charge(uid, Kind::Buffers, 1)?,
+            self.charge(uid, Kind::Memory, size)?,
+        ])
     }
 
     /// How much a user holds.
@@ -111,5 +125,21 @@ mod tests {
         drop(first);
         assert_eq!(accounts.used(1, Kind::Memory), 0);
         assert!(accounts.charge(1, Kind::Memory, 100).is_ok());
+    }
+
+    #[test]
+    fn a_buffer_counts_twice_or_not_at_all() {
+        let accounts = Accounts::new(Limits {
+            memory_per_user: 100,
+            buffers_per_user: 2,
+            ..Limits::default()
+        });
+        assert_eq!(accounts.buffer(1, 101).unwrap_err(), Errno::ENOMEM);
+        let first = accounts.buffer(1, 1).unwrap();
+        let second = accounts.buffer(1, 1).unwrap();
+        assert_eq!(accounts.buffer(1, 1).unwrap_err(), Errno::ENOMEM);
+        assert_eq!(accounts.used(1, Kind::Memory), 2);
+        drop((first, second));
+        assert_eq!(accounts.used(1, Kind::Buffers), 0);
     }
 }

@@ -31,7 +31,22 @@ pub fn main(options: &DaemonOptions) -> ExitCode {
     }
 }
 
+/// Buffers, fences and files of all programs are descriptors of this process. The usual limit is
+/// for programs that use `select`, which this one does not.
+fn allow_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        log::warn!("cannot raise the limit of open files: {error}");
+    }
+}
+
 fn run(options: &DaemonOptions, lines: Arc<logs::Lines>) -> Result<()> {
+    allow_descriptors();
     let run_dir = paths::run_dir();
     let _lock = take(&run_dir)?;
     let dirs: Vec<PathBuf> = if options.drivers.is_empty() {

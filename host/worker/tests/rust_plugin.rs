@@ -148,6 +148,40 @@ fn waits_follow_a_stepped_clock() {
 }
 
 #[test]
+fn a_fence_that_comes_twice_is_put_once_both_uses_ended() {
+    let bench = Bench::stepped();
+    let link = bench.bound(&plugin("tiny_rust"), &[]);
+    open(&link, 0, 1).unwrap();
+    let (fence, unknown) = (bench.host.fence(), 1 << 40);
+    let object = |id| ObjectRef {
+        kind: ObjectKind::Fence as u32,
+        place: 0,
+        id,
+    };
+    let call = |objects: &[ObjectRef]| {
+        let call = Ioctl {
+            cmd: tiny::FENCE_WAIT,
+            objects: objects.to_vec(),
+            ..Ioctl::default()
+        };
+        link.ioctl(1, &call, &mut word(0))
+            .map(|answer| answer.value)
+    };
+    let timed_out = Err(CallError::Errno(Errno::ETIMEDOUT));
+    // The driver ends one of two uses: the fence is still its own.
+    assert_eq!(call(&[object(fence.id); 2]), timed_out);
+    assert_eq!(call(&[object(fence.id)]), timed_out);
+    let puts = |state: &common::HostState| state.puts.iter().filter(|id| **id == fence.id).count();
+    // A call with a fence that is none keeps none of the others.
+    let refused = call(&[object(fence.id), object(unknown)]);
+    assert_eq!(refused, Err(CallError::Errno(Errno::ENOENT)));
+    // Messages keep their order: what was put before this has arrived with it.
+    let last = ioctl(&link, 1, tiny::FENCE, &mut []).unwrap().value;
+    bench.host.wait(|state| state.puts.contains(&last));
+    assert_eq!(puts(&bench.host.state.lock().unwrap()), 0);
+}
+
+#[test]
 fn many_waiting_calls_do_not_block_others() {
     let bench = Bench::stepped();
     let clock = bench.config.clock.clone();

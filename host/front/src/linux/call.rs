@@ -101,15 +101,19 @@ fn run(
     if file.kind == NodeKind::Card && cmd == number::MODE_MAP_DUMB && map_dumb(file, payload)? {
         return Ok(result(0));
     }
+    let gives = notes
+        .iter()
+        .any(|note| ![IN_FIELD, IN_VALUE].contains(&note.kind));
+    let _taking = gives.then(|| file.device.objects.fences.taking(file.cookie));
     let key = is_constant(cmd).then(|| payload.clone());
     let call = Forward {
         file,
         cmd,
         objects: &given.objects,
     };
-    let forwarded = forward(&call, payload);
-    given.end(file);
-    let done = forwarded?;
+    let done = forward(&call, payload);
+    given.end(file, done.is_ok());
+    let done = done?;
     if let Some(key) = key {
         let mut constants = file.device.constants();
         if constants.len() < MAX_CONSTANTS {
@@ -121,9 +125,6 @@ fn run(
             });
         }
     }
-    let gives = notes
-        .iter()
-        .any(|note| ![IN_FIELD, IN_VALUE].contains(&note.kind));
     Ok(CallAnswer {
         result: i64::try_from(done.value).unwrap_or(i64::MAX),
         fds: match gives {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Descriptors in calls: which ones a call takes and gives, and what they stand for.
 
+use super::fences::Brought;
 use super::file::OpenFile;
-use super::objects::{Fence, errno};
+use super::objects::errno;
 use crate::quota::Kind;
 use crate::shadow::display::commit;
 use crate::shadow::topology::PropertyKind;
@@ -61,7 +62,7 @@ fn fences(file: &OpenFile, payload: &[u8]) -> Vec<FdNote> {
 #[derive(Debug, Default)]
 pub(crate) struct Given {
     pub(crate) objects: Vec<ObjectRef>,
-    fences: Vec<Arc<Fence>>,
+    fences: Vec<Brought>,
     buffers: Vec<Arc<super::objects::Buffer>>,
 }
 
@@ -88,17 +89,21 @@ impl Given {
             let fd = fds.next().ok_or(Errno::EBADF)?;
             let id = if kind == ObjectKind::Buffer {
                 let accounts = &file.device.shared.accounts;
-                let charge = |size| accounts.charge(file.uid, Kind::Memory, size);
+                let charge = |size| accounts.buffer(file.uid, size);
                 let buffer = objects.import(fd, charge)?;
                 given.buffers.push(buffer.clone());
                 buffer.id
             } else {
-                let fence = objects.take_eventfd(fd, kind == ObjectKind::Event)?;
-                if kind == ObjectKind::Fence {
-                    file.brought(&fence);
+                let accounts = &file.device.shared.accounts;
+                let charge = || accounts.charge(file.uid, Kind::Fences, 1);
+                let owed = kind == ObjectKind::Event;
+                let brought = objects.fences.bring(fd, owed, charge)?;
+                if !owed {
+                    file.brought(&brought.fence);
                 }
-                given.fences.push(fence.clone());
-                fence.id
+                let id = brought.fence.id;
+                given.fences.push(brought);
+                id
             };
             given.objects.push(ObjectRef {
                 kind: kind as u32,
@@ -112,9 +117,13 @@ impl Given {
         }
     }
 
-    /// The call is over.
-    pub(crate) fn end(self, file: &OpenFile) {
-        file.device.objects.drop_unused(&self.fences);
+    /// The call is over. Buffers that the driver refused are not left to lie about.
+    pub(crate) fn end(self, file: &OpenFile, done: bool) {
+        let refused = !done && !self.buffers.is_empty();
+        drop(self);
+        if refused {
+            file.device.collect();
+        }
     }
 }
 
@@ -143,7 +152,7 @@ pub(crate) fn answer(
             let buffer = device.objects.buffer(object.id)?;
             rustix::io::fcntl_dupfd_cloexec(&buffer.fd, 0).map_err(errno)?
         } else if object.kind == ObjectKind::Fence as u32 {
-            let fence = device.objects.fence_by_id(object.id)?;
+            let fence = device.objects.fences.get(object.id)?;
             rustix::io::fcntl_dupfd_cloexec(&fence.fd, 0).map_err(errno)?
         } else if object.kind == ObjectKind::File as u32 {
             super::open::lease(file, object.id)?

@@ -2,7 +2,7 @@
 //! An open file: its event socket and its rings.
 
 use super::device::Device;
-use super::objects::Fence;
+use super::fences::Fence;
 use super::poller::Source;
 use super::ring::ProcessRing;
 use super::shared::Shared;
@@ -37,7 +37,7 @@ pub(crate) struct OpenFile {
     events: Mutex<Sender>,
     /// Its last descriptor is closed: calls under way should end.
     pub(crate) closing: AtomicBool,
-    /// Fences that its calls brought. Only the program would signal them.
+    /// Fences that its calls brought and only programs would signal.
     given: Mutex<Vec<Weak<Fence>>>,
     /// Calls under way over connections.
     calls: Mutex<usize>,
@@ -162,6 +162,10 @@ impl OpenFile {
 
     /// A call brought a fence that the driver may wait for.
     pub(crate) fn brought(&self, fence: &Arc<Fence>) {
+        // The driver signals what it made, for others too.
+        if fence.made_for.is_some_and(|file| file != self.cookie) {
+            return;
+        }
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         given.retain(|fence| fence.strong_count() > 0);
         given.push(Arc::downgrade(fence));

@@ -5,7 +5,7 @@
 //! * [`ring`]: the threads that serve a ring; [`call`]: one ioctl; [`forward`]: to the worker,
 //!   over any number of workers; [`wait`]: calls that wait long; [`descriptors`]: descriptors in calls;
 //! * [`device`]: a device through all its workers; [`upcalls`]: what workers ask;
-//!   [`objects`]: buffers and fences;
+//!   [`objects`]: buffers; [`fences`]: fences and events;
 //! * [`file`], [`close`]: open files and their end; [`pair`]: event sockets;
 //! * [`shared`], [`poller`], [`pool`], [`peer`]: tables, waiting, threads, who asks;
 //! * [`describe`], [`screenshot`]: for the commands.
@@ -16,6 +16,7 @@ mod connection;
 mod describe;
 mod descriptors;
 mod device;
+mod fences;
 mod file;
 mod forward;
 mod front;

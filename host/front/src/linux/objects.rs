@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! The objects of one device: buffers (memfds) and fences and events (eventfds). They are the
+//! The objects of one device: buffers (memfds), and fences and events ([`Fences`]). They are the
 //! host's, so they outlive a worker.
 
+use super::fences::{Fence, Fences};
 use crate::quota::Charge;
 use drvhost_abi::Errno;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use std::collections::HashMap;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,32 +25,20 @@ pub(crate) struct Buffer {
     inode: u64,
     /// How often the worker made or opened it.
     uses: AtomicUsize,
-    _charge: Charge,
-}
-
-/// A fence, or an event of a program's.
-#[derive(Debug)]
-pub(crate) struct Fence {
-    pub(crate) id: u64,
-    pub(crate) fd: OwnedFd,
-    /// The kernel's number of the eventfd, by which it is recognised.
-    kernel_id: u64,
-    /// The worker promised to signal it.
-    owed: bool,
-    uses: AtomicUsize,
+    _charges: [Charge; 2],
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     last: u64,
     buffers: HashMap<u64, Arc<Buffer>>,
-    fences: HashMap<u64, Arc<Fence>>,
 }
 
 /// All objects of a device, by id.
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     inner: Mutex<Inner>,
+    pub(crate) fences: Arc<Fences>,
 }
 
 impl Objects {
@@ -58,7 +46,7 @@ impl Objects {
     pub(crate) fn create(
         &self,
         size: u64,
-        charge: impl FnOnce(u64) -> Result<Charge, Errno>,
+        charge: impl FnOnce(u64) -> Result<[Charge; 2], Errno>,
     ) -> Result<Arc<Buffer>, Errno> {
         let size = size
             .checked_next_multiple_of(PAGE)
@@ -75,7 +63,7 @@ impl Objects {
     pub(crate) fn import(
         &self,
         fd: OwnedFd,
-        charge: impl FnOnce(u64) -> Result<Charge, Errno>,
+        charge: impl FnOnce(u64) -> Result<[Charge; 2], Errno>,
     ) -> Result<Arc<Buffer>, Errno> {
         let inode = rustix::fs::fstat(&fd).map_err(errno)?.st_ino;
         let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
@@ -124,76 +112,22 @@ impl Objects {
         });
     }
 
-    /// Makes a fence that the worker will signal.
-    pub(crate) fn fence(&self) -> Result<Arc<Fence>, Errno> {
-        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(errno)?;
-        let fence = self.adopt(fd, true)?;
-        fence.uses.fetch_add(1, Ordering::Relaxed);
-        Ok(fence)
-    }
-
-    /// Takes an eventfd that a program gives: as a fence, or as an event that the worker will
-    /// signal (`owed`). `EINVAL` for what is none.
-    pub(crate) fn take_eventfd(&self, fd: OwnedFd, owed: bool) -> Result<Arc<Fence>, Errno> {
-        self.adopt(fd, owed)
-    }
-
-    pub(crate) fn fence_by_id(&self, id: u64) -> Result<Arc<Fence>, Errno> {
-        self.lock().fences.get(&id).cloned().ok_or(Errno::ENOENT)
-    }
-
-    pub(crate) fn use_fence(&self, id: u64) -> Result<Arc<Fence>, Errno> {
-        let fence = self.fence_by_id(id)?;
-        fence.uses.fetch_add(1, Ordering::Relaxed);
-        Ok(fence)
-    }
-
-    pub(crate) fn put_fence(&self, id: u64) {
-        let mut inner = self.lock();
-        if let Some(fence) = inner.fences.get(&id)
-            && less(&fence.uses) == 0
-        {
-            inner.fences.remove(&id);
-        }
-    }
-
-    /// Drops fences that a call brought and the worker did not keep.
-    pub(crate) fn drop_unused(&self, fences: &[Arc<Fence>]) {
-        let mut inner = self.lock();
-        for fence in fences {
-            if fence.uses.load(Ordering::Relaxed) == 0 {
-                inner.fences.remove(&fence.id);
-            }
-        }
-    }
-
     /// The worker died: it uses nothing any more. Gives the fences that it owed.
     pub(crate) fn forget_worker(&self) -> Vec<Arc<Fence>> {
-        let mut inner = self.lock();
-        for buffer in inner.buffers.values() {
+        for buffer in self.lock().buffers.values() {
             buffer.uses.store(0, Ordering::Relaxed);
         }
-        let mut owed = Vec::new();
-        inner.fences.retain(|_, fence| {
-            fence.uses.store(0, Ordering::Relaxed);
-            // Those of calls under way stay for the repetition.
-            let kept = Arc::strong_count(fence) > 1;
-            if !kept && fence.owed {
-                owed.push(fence.clone());
-            }
-            kept
-        });
-        owed
+        self.fences.forget_worker()
     }
 
     /// Number of buffers, and their bytes; number of fences.
     pub(crate) fn totals(&self) -> (usize, u64, usize) {
         let inner = self.lock();
         let bytes = inner.buffers.values().map(|buffer| buffer.size).sum();
-        (inner.buffers.len(), bytes, inner.fences.len())
+        (inner.buffers.len(), bytes, self.fences.count())
     }
 
-    fn insert(&self, fd: OwnedFd, size: u64, charge: Charge) -> Result<Arc<Buffer>, Errno> {
+    fn insert(&self, fd: OwnedFd, size: u64, charges: [Charge; 2]) -> Result<Arc<Buffer>, Errno> {
         let inode = rustix::fs::fstat(&fd).map_err(errno)?.st_ino;
         let mut inner = self.lock();
         inner.last += 1;
@@ -203,44 +137,14 @@ impl Objects {
             size,
             inode,
             uses: AtomicUsize::new(0),
-            _charge: charge,
+            _charges: charges,
         });
         inner.buffers.insert(buffer.id, buffer.clone());
         Ok(buffer)
     }
 
-    fn adopt(&self, fd: OwnedFd, owed: bool) -> Result<Arc<Fence>, Errno> {
-        let kernel_id = eventfd_id(&fd).ok_or(Errno::EINVAL)?;
-        let mut inner = self.lock();
-        let mut fences = inner.fences.values();
-        if let Some(fence) = fences.find(|fence| fence.kernel_id == kernel_id) {
-            return Ok(fence.clone());
-        }
-        inner.last += 1;
-        let fence = Arc::new(Fence {
-            id: inner.last,
-            fd,
-            kernel_id,
-            owed,
-            uses: AtomicUsize::new(0),
-        });
-        inner.fences.insert(fence.id, fence.clone());
-        Ok(fence)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Fence {
-    /// Signals it, unless it is.
-    pub(crate) fn signal(&self) {
-        let mut poll = [PollFd::new(&self.fd, PollFlags::IN)];
-        let now = rustix::time::Timespec::default();
-        if rustix::event::poll(&mut poll, Some(&now)) == Ok(0) {
-            let _ = rustix::io::write(&self.fd, &1u64.to_ne_bytes());
-        }
     }
 }
 
@@ -251,16 +155,6 @@ fn less(uses: &AtomicUsize) -> usize {
         Ok(before) => before - 1,
         Err(now) => now,
     }
-}
-
-/// The kernel's number of an eventfd; all eventfds share one inode.
-fn eventfd_id(fd: impl AsFd) -> Option<u64> {
-    let raw = fd.as_fd().as_raw_fd();
-    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{raw}")).ok()?;
-    let line = info
-        .lines()
-        .find_map(|line| line.strip_prefix("eventfd-id:"))?;
-    line.trim().parse().ok()
 }
 
 /// The system's error as the ABI's; on Linux the numbers are the same.
@@ -277,7 +171,7 @@ mod tests {
     #[test]
     fn a_buffer_is_recognised_and_a_foreign_one_refused() {
         let accounts = Accounts::new(Limits::default());
-        let charge = |size| accounts.charge(1, Kind::Memory, size);
+        let charge = |size| accounts.buffer(1, size);
         let objects = Objects::default();
         let buffer = objects.create(5000, charge).unwrap();
         assert_eq!(buffer.size, 8192);
@@ -291,28 +185,5 @@ mod tests {
         assert_eq!(accounts.used(1, Kind::Memory), 0);
         let again = objects.import(kept, charge).unwrap();
         assert_eq!((again.id, again.size), (2, 8192));
-    }
-
-    #[test]
-    fn eventfds_are_told_apart() {
-        let objects = Objects::default();
-        let fence = objects.fence().unwrap();
-        let copy = fence.fd.try_clone().unwrap();
-        assert_eq!(objects.take_eventfd(copy, false).unwrap().id, fence.id);
-        let other = objects.fence().unwrap();
-        assert_ne!(other.id, fence.id);
-        drop((fence, other));
-        let file = drvhost_channel::memory::sealed("other", 4096).unwrap();
-        assert_eq!(
-            objects.take_eventfd(file, false).unwrap_err(),
-            Errno::EINVAL
-        );
-        let owed = objects.forget_worker();
-        assert_eq!(owed.len(), 2);
-        owed[0].signal();
-        owed[0].signal();
-        let mut count = [0; 8];
-        rustix::io::read(&owed[0].fd, &mut count[..]).unwrap();
-        assert_eq!(u64::from_ne_bytes(count), 1);
     }
 }

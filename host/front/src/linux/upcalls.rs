@@ -2,16 +2,14 @@
 //! What a device's workers ask of the host. Workers are not trusted.
 
 use super::device::Device;
-use super::objects::{Buffer, Fence, errno};
+use super::fences::Fence;
+use super::objects::{Buffer, errno};
 use crate::quota::Kind;
 use crate::shadow::events::{self, Arrival, split};
 use drvhost_abi::Errno;
 use drvhost_port::{Object, Upcalls};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-
-/// Fences that a device's worker may have at a time.
-const MAX_FENCES: usize = 4096;
 
 /// The upcalls of one device.
 #[derive(Debug)]
@@ -23,20 +21,47 @@ impl DeviceUpcalls {
     pub(crate) fn new(device: Arc<Device>) -> DeviceUpcalls {
         DeviceUpcalls { device }
     }
+
+    /// Whose file it is. What a driver makes for itself is root's.
+    fn uid(&self, file: u64) -> u32 {
+        self.device.shared.file(file).map_or(0, |file| file.uid)
+    }
+
+    /// A buffer on its way to the worker. A use that does not get there has ended.
+    fn give_buffer(&self, buffer: &Buffer) -> Result<Object, Errno> {
+        let fd = rustix::io::fcntl_dupfd_cloexec(&buffer.fd, 0);
+        let fd = fd.inspect_err(|_| self.buffer_put(buffer.id));
+        Ok(Object {
+            id: buffer.id,
+            fd: fd.map_err(errno)?,
+            size: buffer.size,
+        })
+    }
+
+    /// The same for a fence.
+    fn give_fence(&self, fence: &Fence) -> Result<Object, Errno> {
+        let fd = rustix::io::fcntl_dupfd_cloexec(&fence.fd, 0);
+        let fd = fd.inspect_err(|_| self.fence_put(fence.id));
+        Ok(Object {
+            id: fence.id,
+            fd: fd.map_err(errno)?,
+            size: 0,
+        })
+    }
 }
 
 impl Upcalls for DeviceUpcalls {
     fn buffer_create(&self, file: u64, size: u64) -> Result<Object, Errno> {
-        let uid = self.device.shared.file(file).map_or(0, |file| file.uid);
+        let uid = self.uid(file);
         let accounts = &self.device.shared.accounts;
         let objects = &self.device.objects;
-        let buffer = objects.create(size, |size| accounts.charge(uid, Kind::Memory, size))?;
+        let buffer = objects.create(size, |size| accounts.buffer(uid, size))?;
         objects.use_buffer(buffer.id)?;
-        of_buffer(&buffer)
+        self.give_buffer(&buffer)
     }
 
     fn buffer_open(&self, id: u64) -> Result<Object, Errno> {
-        of_buffer(&*self.device.objects.use_buffer(id)?)
+        self.give_buffer(&*self.device.objects.use_buffer(id)?)
     }
 
     fn buffer_put(&self, id: u64) {
@@ -45,19 +70,19 @@ impl Upcalls for DeviceUpcalls {
         }
     }
 
-    fn fence_create(&self, _file: u64) -> Result<Object, Errno> {
-        if self.device.objects.totals().2 >= MAX_FENCES {
-            return Err(Errno::ENOMEM);
-        }
-        of_fence(&*self.device.objects.fence()?)
+    fn fence_create(&self, file: u64) -> Result<Object, Errno> {
+        let uid = self.uid(file);
+        let accounts = &self.device.shared.accounts;
+        let charge = || accounts.charge(uid, Kind::Fences, 1);
+        self.give_fence(&*self.device.objects.fences.create(file, charge)?)
     }
 
     fn fence_open(&self, id: u64) -> Result<Object, Errno> {
-        of_fence(&*self.device.objects.use_fence(id)?)
+        self.give_fence(&*self.device.objects.fences.open(id)?)
     }
 
     fn fence_put(&self, id: u64) {
-        self.device.objects.put_fence(id);
+        self.device.objects.fences.put(id);
     }
 
     fn post_event(&self, file: u64, data: &[u8]) -> Result<(), Errno> {
@@ -136,20 +161,4 @@ impl Upcalls for Gone {
         Err(Errno::ENODEV)
     }
     fn hotplug(&self) {}
-}
-
-fn of_buffer(buffer: &Buffer) -> Result<Object, Errno> {
-    Ok(Object {
-        id: buffer.id,
-        fd: buffer.fd.try_clone().map_err(|_| Errno::EMFILE)?,
-        size: buffer.size,
-    })
-}
-
-fn of_fence(fence: &Fence) -> Result<Object, Errno> {
-    Ok(Object {
-        id: fence.id,
-        fd: rustix::io::fcntl_dupfd_cloexec(&fence.fd, 0).map_err(errno)?,
-        size: 0,
-    })
 }

@@ -6,6 +6,7 @@ use super::{Process, lock, threads};
 use crate::wire::clock::{monotonic, timespec};
 use crate::wire::message::{Ask, FromWorker};
 use drvhost_abi::Errno;
+use drvhost_abi::tables::{ObjectKind, ObjectRef};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::thread::futex;
 use std::collections::HashMap;
@@ -13,10 +14,17 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, Once};
 
+#[derive(Debug)]
+struct Fence {
+    fd: Arc<OwnedFd>,
+    uses: usize,
+}
+
 /// The fences in use, by the host's id.
 #[derive(Debug, Default)]
 pub(super) struct Fences {
-    map: Mutex<HashMap<u64, Arc<OwnedFd>>>,
+    // Held over upcalls and puts, so that a put and an open of the same fence keep their order.
+    map: Mutex<HashMap<u64, Fence>>,
     ticks: Mutex<Vec<Arc<OwnedFd>>>,
     ticker: OnceTicker,
 }
@@ -40,19 +48,46 @@ impl Process {
         let mut fences = lock(&self.fences.map);
         let file = threads::current().file;
         let (reply, fd) = self.ask_fd(Ask::FenceCreate { file })?;
-        fences.insert(reply.id, Arc::new(fd));
+        let fd = Arc::new(fd);
+        fences.insert(reply.id, Fence { fd, uses: 1 });
         Ok(reply.id)
     }
 
-    fn fence(&self, id: u64) -> Result<Arc<OwnedFd>, Errno> {
+    /// Takes the fences and events that come with a call: one use each, which the driver ends.
+    /// They must be open before the call ends, or the host would think that nobody kept them.
+    pub(super) fn fences_take(&self, objects: &[ObjectRef]) -> Result<(), Errno> {
+        let kinds = [ObjectKind::Fence as u32, ObjectKind::Event as u32];
+        let mut fences = objects.iter().filter(|object| kinds.contains(&object.kind));
+        let mut taken = Vec::new();
+        let result = fences.try_for_each(|object| {
+            self.fence_open(object.id)?;
+            taken.push(object.id);
+            Ok(())
+        });
+        if result.is_err() {
+            for id in taken {
+                let _ = self.fence_put(id);
+            }
+        }
+        result
+    }
+
+    fn fence_open(&self, id: u64) -> Result<(), Errno> {
         let mut fences = lock(&self.fences.map);
-        if let Some(fd) = fences.get(&id) {
-            return Ok(fd.clone());
+        if let Some(fence) = fences.get_mut(&id) {
+            fence.uses += 1;
+            return Ok(());
         }
         let (_, fd) = self.ask_fd(Ask::FenceOpen { id })?;
         let fd = Arc::new(fd);
-        fences.insert(id, fd.clone());
-        Ok(fd)
+        fences.insert(id, Fence { fd, uses: 1 });
+        Ok(())
+    }
+
+    fn fence(&self, id: u64) -> Result<Arc<OwnedFd>, Errno> {
+        let fences = lock(&self.fences.map);
+        let fence = fences.get(&id).ok_or(Errno::ENOENT)?;
+        Ok(fence.fd.clone())
     }
 
     /// Signals a fence or an event.
@@ -65,10 +100,15 @@ impl Process {
         }
     }
 
-    /// Ends the use of a fence or an event.
+    /// Ends one use of a fence or an event.
     pub(super) fn fence_put(&self, id: u64) -> Result<(), Errno> {
-        lock(&self.fences.map).remove(&id).ok_or(Errno::ENOENT)?;
-        self.control.send(&FromWorker::FencePut { id });
+        let mut fences = lock(&self.fences.map);
+        let fence = fences.get_mut(&id).ok_or(Errno::ENOENT)?;
+        fence.uses -= 1;
+        if fence.uses == 0 {
+            fences.remove(&id);
+            self.control.send(&FromWorker::FencePut { id });
+        }
         Ok(())
     }
 

@@ -200,12 +200,13 @@ fn ioctl(
     payload: &mut [u8],
 ) -> Result<u64, Errno> {
     let at = threads::running(process, head.cmd);
-    let record = process.recorder.call_begins(head.cmd, cookie, at);
     threads::set_current(threads::Current {
         file: cookie,
         buffer: head.extra[0],
     });
     let call = process.table.ioctl.ok_or(Errno::ENOSYS)?;
+    process.fences_take(objects_in)?;
+    let record = process.recorder.call_begins(head.cmd, cookie, at);
     let mut out = [ObjectRef::default(); MAX_OBJECTS];
     let mut request = Request {
         size: size_of::<Request>() as u32,

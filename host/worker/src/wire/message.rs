@@ -49,7 +49,8 @@ impl Default for Limits {
         Limits {
             address_space: 64 << 30,
             memory: 1 << 30,
-            descriptors: 512,
+            // One for each fence that a device may have, and for each file that it serves by itself.
+            descriptors: 8192,
         }
     }
 }

@@ -184,9 +184,9 @@ impl NodeFile for File {
             }
             FENCE_WAIT => {
                 let fence = call.objects_in.first().ok_or(Errno::EINVAL)?;
-                self.host
-                    .fence_wait(fence.id, word(call.payload)?)
-                    .map(|()| 0)
+                let waited = self.host.fence_wait(fence.id, word(call.payload)?);
+                self.host.fence_put(fence.id)?;
+                waited.map(|()| 0)
             }
             IRQ_ON => {
                 let source = Source {
