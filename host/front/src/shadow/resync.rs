@@ -30,6 +30,12 @@ impl Shadow {
         result
     }
 
+    /// Whether a framebuffer's end turned off what showed it.
+    fn has_ended(&self, serial: u64) -> bool {
+        let framebuffer = self.framebuffers.get(&serial);
+        framebuffer.is_none_or(|framebuffer| framebuffer.removed == Some(true))
+    }
+
     fn correct(&self, caller: &Caller<'_>, log: &mut Log) -> Result<(), CallError> {
         let mut objects = BTreeMap::new();
         for ((object, property), value) in &mut log.commit {
@@ -51,7 +57,10 @@ impl Shadow {
         }
         let mut gone = Vec::new();
         for call in &mut log.legacy {
-            match now(caller, call.key)? {
+            // A framebuffer's end may leave its CRTC on, without a picture. What is gone with its
+            // file can't be shown again, and must not be kept for it.
+            let ended = matches!(call.link, Link::Framebuffer(serial) if self.has_ended(serial));
+            match now(caller, call.key, ended)? {
                 Now::Same => {}
                 Now::Gone => gone.push(call.key),
                 Now::Off => {
@@ -67,19 +76,20 @@ impl Shadow {
     }
 }
 
-fn now(caller: &Caller<'_>, key: Key) -> Result<Now, CallError> {
-    let crtc_is_on = |crtc_id| {
+fn now(caller: &Caller<'_>, key: Key, ended: bool) -> Result<Now, CallError> {
+    let shows = |crtc_id| {
         let cmd = ioctl::MODE_GETCRTC;
         let get = drm_mode_crtc {
             crtc_id,
             ..Default::default()
         };
         let answer = caller.call(cmd, payload(cmd, &get, &[]))?;
-        Ok(super::wire::fixed_part::<drm_mode_crtc>(cmd, &answer).mode_valid != 0)
+        let crtc: drm_mode_crtc = super::wire::fixed_part(cmd, &answer);
+        Ok(crtc.mode_valid != 0 && !(ended && crtc.fb_id == 0))
     };
     Ok(match key {
-        Key::Crtc(crtc) if !crtc_is_on(crtc)? => Now::Off,
-        Key::Flip(crtc) if !crtc_is_on(crtc)? => Now::Gone,
+        Key::Crtc(crtc) if !shows(crtc)? => Now::Off,
+        Key::Flip(crtc) if !shows(crtc)? => Now::Gone,
         Key::Plane(plane_id) => {
             let cmd = ioctl::MODE_GETPLANE;
             let get = drm_mode_get_plane {
