@@ -47,6 +47,7 @@ impl Drop for Device {
     fn drop(&mut self) {
         self.clock.stopped.store(true, Ordering::Release);
         self.clock.poke(&self.host);
+        self.later.stop(&self.host);
     }
 }
 

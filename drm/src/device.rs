@@ -9,6 +9,7 @@ use crate::connector::{Connector, probe};
 use crate::file::{FileId, FileState};
 use crate::gem::Gems;
 use crate::gpu::{GpuDriver, GpuEvents, Info, PlaneKind, Status};
+use crate::kms::later::Later;
 use crate::kms::objects::Objects;
 use crate::kms::registry::Registry;
 use crate::kms::state::{ConnectorState, CrtcState, KmsState, PlaneState};
@@ -42,6 +43,8 @@ pub struct Device {
     pub changed: AtomicU32,
     /// The timer thread's end of it.
     pub clock: Arc<Clock>,
+    /// Commits that are still to be drawn.
+    pub later: Arc<Later>,
 }
 
 /// What the files of a device share.
@@ -50,6 +53,7 @@ pub struct State {
     /// Open files.
     pub files: BTreeMap<FileId, FileState>,
     next_file: FileId,
+    flips: u64,
     /// Masters and leases.
     pub masters: Masters,
     /// What is on the screens.
@@ -97,6 +101,7 @@ impl Device {
         let state = State {
             files: BTreeMap::new(),
             next_file: 1,
+            flips: 0,
             masters: Masters::default(),
             kms: Arc::new(KmsState {
                 planes: vec![PlaneState::default(); pipeline.planes.len()],
@@ -135,6 +140,7 @@ impl Device {
             hardware: Mutex::new(()),
             changed: AtomicU32::new(0),
             clock: Arc::default(),
+            later: Arc::default(),
         });
         for connector in 0..device.objects.connectors.len() {
             probe(&device, connector)?;
@@ -206,6 +212,12 @@ impl State {
         self.next_file += 1;
         self.files.insert(id, file);
         id
+    }
+
+    /// A number for a commit's flips.
+    pub fn next_flip(&mut self) -> u64 {
+        self.flips += 1;
+        self.flips
     }
 
     /// A file that is open: a call on it is under way.

@@ -4,6 +4,7 @@
 use super::check::check;
 use super::damage::damage;
 use super::event::{Owed, What};
+use super::later::Job;
 use super::state::KmsState;
 use super::transaction::{Pace, Transaction};
 use super::vblank::Flip;
@@ -11,7 +12,6 @@ use crate::device::{Device, State, lock};
 use crate::gpu::{CrtcUpdate, Frame};
 use crate::mode::ModeTiming;
 use crate::rect::Damage;
-use crate::sync::HostFence;
 use drvhost_abi::Errno;
 use std::sync::{Arc, MutexGuard};
 
@@ -37,10 +37,10 @@ pub struct Outcome {
 
 /// What has to be done in hardware for one CRTC.
 #[derive(Debug)]
-struct Work {
-    crtc: usize,
-    modeset: bool,
-    damage: Damage,
+pub(super) struct Work {
+    pub(super) crtc: usize,
+    pub(super) modeset: bool,
+    pub(super) damage: Damage,
 }
 
 impl Device {
@@ -166,12 +166,20 @@ impl Device {
                 self.run_vblank(&mut state, &tx.new, crtc, now);
             }
         }
+        // Who does not wait need not wait for the drawing either.
+        let drawn_later = how == How::Nonblocking
+            && tx.pace == Pace::Frame
+            && modeset == 0
+            && work.iter().any(|work| !work.damage.rects().is_empty());
+        let later = deferred || drawn_later;
+        let serial = state.next_flip();
         for (crtc, promised) in tx.touched_crtcs().into_iter().map(|crtc| {
             let mine = tx.out_fences.iter().zip(&fences);
             let mine = mine.filter(move |((owner, _), _)| *owner == crtc);
             (crtc, mine.map(|(_, (_, id))| *id).collect::<Vec<_>>())
         }) {
             let flip = Flip {
+                serial,
                 target: None,
                 owed: tx
                     .event
@@ -185,9 +193,9 @@ impl Device {
                 fences: promised,
             };
             // A mode set is on the screen when it is made: nothing after it has to wait.
-            let set = modeset & (1 << crtc) != 0 && !flip.is_awaited() && !deferred;
+            let set = modeset & (1 << crtc) != 0 && !flip.is_awaited() && !later;
             if !set {
-                self.start_flip(&mut state, &tx, crtc, flip, deferred, now);
+                self.start_flip(&mut state, &tx, crtc, flip, later, now);
             }
         }
         for (index, connector) in tx.new.connectors.iter().enumerate() {
@@ -201,10 +209,15 @@ impl Device {
         let shown = Arc::new(tx.new);
         state.kms = shown.clone();
         let waits = tx.pace == Pace::Frame && modeset == 0 && how == How::Blocking;
-        if deferred {
+        if later {
             drop(state);
             drop(shown);
-            self.show_later(work, tx.in_fences)?;
+            let fences = if deferred { tx.in_fences } else { Vec::new() };
+            self.show_later(Job {
+                serial,
+                work,
+                fences,
+            })?;
             return Ok(None);
         }
         let hardware = lock(&self.hardware);
@@ -232,7 +245,7 @@ impl Device {
         tx: &Transaction,
         crtc: usize,
         mut flip: Flip,
-        deferred: bool,
+        later: bool,
         now: u64,
     ) {
         let before = state.vblanks[crtc].flip.take();
@@ -246,7 +259,7 @@ impl Device {
             state.vblanks[crtc].flip = before;
             return;
         }
-        if !deferred {
+        if !later {
             flip.target = Some(vblank.sequence(now) + 1);
         }
         self.complete(state, crtc, Vec::new(), before, now);
@@ -254,7 +267,7 @@ impl Device {
     }
 
     /// Lets the driver show a state.
-    fn show(&self, state: &KmsState, work: &[Work]) -> Result<(), Errno> {
+    pub(super) fn show(&self, state: &KmsState, work: &[Work]) -> Result<(), Errno> {
         let mut result = Ok(());
         for Work {
             crtc,
@@ -281,40 +294,6 @@ impl Device {
             }
         }
         result
-    }
-
-    /// Shows a state once its fences are signalled, on a thread of its own.
-    fn show_later(
-        self: &Arc<Self>,
-        work: Vec<Work>,
-        fences: Vec<Arc<HostFence>>,
-    ) -> Result<(), Errno> {
-        let device = self.clone();
-        self.host.spawn("drm-commit", move || {
-            for fence in fences {
-                fence.wait(u64::MAX);
-            }
-            let state = device.lock();
-            // A closing file may have taken its pictures off meanwhile: what is now counts.
-            let shown = state.kms.clone();
-            let hardware = lock(&device.hardware);
-            drop(state);
-            // An error was logged; there is nobody left to tell.
-            let _ = device.show(&shown, &work);
-            drop(hardware);
-            let now = device.host.now();
-            let mut state = device.lock();
-            for work in work {
-                let vblank = &mut state.vblanks[work.crtc];
-                let next = vblank.sequence(now) + 1;
-                if let Some(flip) = &mut vblank.flip {
-                    flip.target.get_or_insert(next);
-                }
-            }
-            drop(state);
-            device.notify();
-            device.clock.poke(&device.host);
-        })
     }
 
     /// Sleeps until the commits on these CRTCs are on the screen.

@@ -10,7 +10,7 @@
 //! * [`transaction`]: a change being put together, [`set`]: its properties;
 //! * [`check`]: whether it may be;
 //! * [`damage`]: what has to be drawn again;
-//! * [`commit`]: making it so;
+//! * [`commit`]: making it so, [`later`]: on another thread where nobody waits;
 //! * [`vblank`]: counting vertical blanks; [`event`]: telling programs.
 
 pub mod blob;
@@ -20,6 +20,7 @@ pub mod damage;
 pub mod event;
 pub mod format;
 pub mod framebuffer;
+pub mod later;
 pub mod objects;
 pub mod property;
 pub mod registry;

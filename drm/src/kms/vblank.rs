@@ -18,7 +18,9 @@ pub struct Waiting {
 /// A commit on its way to the screen.
 #[derive(Clone, Debug, Default)]
 pub struct Flip {
-    /// Sequence number at which it is done; `None` while its fences are waited for.
+    /// The commit's number: the one that draws it later finds it by that.
+    pub serial: u64,
+    /// Sequence number at which it is done; `None` until it is drawn.
     pub target: Option<u64>,
     /// What is then sent.
     pub owed: Vec<Owed>,

@@ -203,6 +203,7 @@ fn flips_take_their_turn() {
         Err(Errno::EBUSY)
     );
     assert!(rig.events(client.cookie).is_empty());
+    rig.drawn();
     rig.host.step(FRAME);
     rig.host.wait_until(|seen| seen.events.len() == 1);
     let event = drm_event_vblank::read_from(&rig.events(client.cookie)[0]);
@@ -281,6 +282,7 @@ fn clips_limit_what_is_drawn() {
         (scene.plane, FB_DAMAGE_CLIPS, clips.into()),
     ];
     client.atomic(LATER, &props).unwrap();
+    rig.drawn();
     let screen = &rig.screens()[0];
     assert_eq!(screen.damage, [crate::rect::Rect::new(1, 2, 2, 2)]);
     assert_eq!(screen.pixels[2 * 64 + 1], 0x0044_5566);

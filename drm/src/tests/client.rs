@@ -37,6 +37,23 @@ impl Rig {
         self.screens.lock().unwrap()
     }
 
+    /// Waits until every commit is drawn, so that only the clock is missing.
+    pub fn drawn(&self) {
+        let start = std::time::Instant::now();
+        let drawn = || {
+            let state = self.instance.device.lock();
+            let mut flips = state
+                .vblanks
+                .iter()
+                .filter_map(|vblank| vblank.flip.as_ref());
+            flips.all(|flip| flip.target.is_some())
+        };
+        while !drawn() {
+            assert!(start.elapsed().as_secs() < 20, "it is never drawn");
+            std::thread::yield_now();
+        }
+    }
+
     pub fn open_as(&self, node: u32, flags: u32) -> Client {
         let mut next = self.next.lock().unwrap();
         *next += 1;

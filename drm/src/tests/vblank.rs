@@ -136,6 +136,7 @@ fn page_flips() {
     }
     client.flip(crtc, other, event, 9).unwrap();
     assert_eq!(client.flip(crtc, fb, event, 10), Err(Errno::EBUSY));
+    rig.drawn();
     rig.host.step(FRAME);
     rig.host.wait_until(|seen| seen.events.len() == 1);
     // Without waiting it is done at once.
@@ -153,8 +154,40 @@ fn page_flips() {
     let show = || next.set_crtc(crtcs[0], fb, mode, &connectors[..1]);
     stepping(&rig, show).unwrap();
     next.flip(crtcs[0], fb, event, 13).unwrap();
+    rig.drawn();
     rig.host.step(FRAME);
     rig.host.wait_until(|seen| seen.events.len() == 3);
     let last = drm_event_vblank::read_from(&rig.events(next.cookie)[0]);
     assert_eq!(last.user_data, 13);
+}
+
+#[test]
+fn flips_do_not_wait_for_the_drawing() {
+    let rig = Rig::new();
+    let (client, crtc, fb, _) = lit(&rig);
+    let (other, _) = client.fb(&rig, 64, 32, XR24, 0x0044_5566);
+    rig.host.step(FRAME);
+    let screens = rig.screens();
+    // The device can't draw now, and the call returns all the same.
+    client
+        .flip(crtc, other, DRM_MODE_PAGE_FLIP_EVENT, 1)
+        .unwrap();
+    rig.host.step(3 * FRAME);
+    assert_eq!(client.flip(crtc, fb, 0, 2), Err(Errno::EBUSY), "not drawn");
+    assert!(rig.events(client.cookie).is_empty());
+    assert_eq!(screens[0].pixels[0], 0x0011_2233);
+    drop(screens);
+    rig.drawn();
+    assert_eq!(rig.screens()[0].pixels[0], 0x0044_5566);
+    assert!(rig.events(client.cookie).is_empty(), "not before the blank");
+    // A blocking commit waits for it.
+    let mode = Some(tiny_mode());
+    let (connectors, _) = client.resources();
+    let (small, _) = client.fb(&rig, 32, 32, XR24, 0x0077_8899);
+    let show = || client.set_crtc(crtc, small, mode, &connectors[..1]);
+    stepping(&rig, show).unwrap();
+    let event = drm_event_vblank::read_from(&rig.events(client.cookie)[0]);
+    assert_eq!(event.user_data, 1);
+    assert!(event.sequence >= 1005, "{}", event.sequence);
+    assert_eq!(rig.screens()[0].pixels[0], 0x0077_8899);
 }

@@ -302,11 +302,12 @@ fn shows_pictures(mappable: bool, flip: &str) {
         ..Default::default()
     };
     call(&file, ioctl::MODE_PAGE_FLIP, arg, &[]).unwrap();
+    bench
+        .host
+        .step_until(20_000_000, |seen| seen.events.len() == 1);
     assert_eq!(bench.pixel(0, 0), [0, 0, 255]);
     let mode = bench.model.display.lock().unwrap().mode().unwrap();
     assert_eq!(mode.y, if flip == "1" { 480 } else { 0 });
-    bench.host.step(20_000_000);
-    bench.host.wait_until(|seen| seen.events.len() == 1);
 
     // SAFETY: the buffer holds 640 × 480 pixels.
     unsafe {
