@@ -76,6 +76,8 @@ pub struct Connector {
     pub status: String,
     /// Whether a CRTC drives it.
     pub enabled: bool,
+    /// `On`, `Standby`, `Suspend` or `Off`; nothing is `On`.
+    pub dpms: String,
     /// The modes' names, the preferred one first.
     pub modes: Vec<String>,
     /// The EDID, or nothing.

@@ -174,6 +174,10 @@ fn connector(tree: &mut Tree, dir: &Path, output: &Connector) -> Result<(), Exec
     } else {
         "disabled\n"
     };
+    let dpms = match output.dpms.as_str() {
+        "" => "On",
+        dpms => dpms,
+    };
     let modes: String = output
         .modes
         .iter()
@@ -182,7 +186,7 @@ fn connector(tree: &mut Tree, dir: &Path, output: &Connector) -> Result<(), Exec
     let values = [
         ("status", format!("{}\n", output.status)),
         ("enabled", enabled.into()),
-        ("dpms", "On\n".into()),
+        ("dpms", format!("{dpms}\n")),
         ("modes", modes),
         ("connector_id", format!("{}\n", output.id)),
         ("uevent", "DEVTYPE=drm_connector\n".into()),

@@ -20,6 +20,6 @@ pub use access::{Access, Credentials};
 pub use limits::Limits;
 #[cfg(target_os = "linux")]
 pub use linux::{
-    Device, DeviceConfig, DeviceState, FileState, Front, NodeState, Picture, PictureError,
-    StartError,
+    ConnectorState, Device, DeviceConfig, DeviceState, FileState, Front, NodeState, Picture,
+    PictureError, StartError,
 };

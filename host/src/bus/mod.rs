@@ -7,7 +7,7 @@
 pub mod sysfs;
 pub mod vfio_user;
 
-use driver_sys::{PciAddress, PciIds};
+use driver_sys::{BarInfo, PciAddress, PciIds};
 use std::fmt::Debug;
 use std::os::fd::OwnedFd;
 
@@ -20,6 +20,8 @@ pub struct Found {
     pub ids: PciIds,
     /// The first 64 bytes of its configuration space or more.
     pub config: Vec<u8>,
+    /// Its BARs 0 to 5; those that could not be asked for are as if not implemented.
+    pub bars: [BarInfo; 6],
 }
 
 /// A bus.

@@ -3,7 +3,7 @@
 
 use super::{Bus, Found};
 use driver_sys::vfio_user::Client;
-use driver_sys::{PciAddress, PciDevice, PciIds, vfio_user};
+use driver_sys::{BarInfo, BarKind, PciAddress, PciDevice, PciIds, vfio_user};
 use rustix::fs::inotify;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -67,6 +67,14 @@ pub(super) fn describe(address: PciAddress, device: &dyn PciDevice) -> Option<Fo
             address,
             ids,
             config,
+            bars: std::array::from_fn(|bar| {
+                let none = BarInfo {
+                    kind: BarKind::None,
+                    size: 0,
+                    mappable: false,
+                };
+                device.bar_info(bar as u8).unwrap_or(none)
+            }),
         }),
         Err(error) => {
             log::warn!("{address}: cannot read its configuration space: {error}");

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! What the commands get.
 
-use super::Daemon;
+use super::{Daemon, view};
 use crate::control::protocol::{Failure, Kind, Request};
 use crate::control::report::{DeviceReport, Diagnosis};
 use crate::supervisor::{Command, Device, manifest_device};
-use drvhost_exec::{DeviceEntry, Node};
 use serde_json::{Value, json};
 use std::sync::{Arc, PoisonError};
 
@@ -130,7 +129,7 @@ impl Daemon {
         let entries: Vec<_> = self
             .all()
             .iter()
-            .filter_map(|device| entry(device))
+            .filter_map(|device| view::entry(device))
             .collect();
         value(entries)
     }
@@ -155,35 +154,4 @@ fn show(device: &Device) -> DeviceReport {
         report.front = serde_json::to_value(front.describe()).unwrap_or(Value::Null);
     }
     report
-}
-
-/// A device as programs find it in sysfs; `None` while it has no nodes.
-fn entry(device: &Device) -> Option<DeviceEntry> {
-    let front = device.front()?.describe();
-    let ids = &device.found.ids;
-    let nodes = front.nodes.into_iter().map(|node| Node {
-        // `card1` is minor 1, `renderD129` minor 129.
-        minor: node
-            .name
-            .trim_start_matches(|c: char| !c.is_ascii_digit())
-            .parse()
-            .unwrap_or(0),
-        name: node.name,
-        uid: node.uid,
-        gid: node.gid,
-        mode: node.mode,
-    });
-    Some(DeviceEntry {
-        address: device.found.address.to_string(),
-        vendor: ids.vendor,
-        device: ids.device,
-        subsystem_vendor: ids.subvendor,
-        subsystem_device: ids.subdevice,
-        revision: ids.revision,
-        class: ids.class,
-        config: device.found.config.clone(),
-        driver: device.report().driver.unwrap_or_default(),
-        nodes: nodes.collect(),
-        ..DeviceEntry::default()
-    })
 }

@@ -6,6 +6,7 @@
 
 mod answers;
 mod setup;
+mod view;
 
 pub use setup::main;
 

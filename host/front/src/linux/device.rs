@@ -2,6 +2,7 @@
 //! One device through all its workers: the gate, the record, the objects, and recovery.
 
 use super::call::Constant;
+use super::connectors::Connectors;
 use super::file::OpenFile;
 use super::objects::Objects;
 use super::pair::NodeSocket;
@@ -60,6 +61,7 @@ pub struct Device {
     pub(crate) lease_cookie: AtomicU64,
     /// Answers that never change while the driver is the same.
     constants: Mutex<Vec<Constant>>,
+    pub(crate) connectors: Connectors,
     /// Connectors changed: the display's objects must be listed anew.
     pub(crate) relearn: AtomicBool,
     shadow: Mutex<Shadow>,
@@ -86,6 +88,7 @@ impl Device {
             newborn: Mutex::default(),
             lease_cookie: AtomicU64::new(0),
             constants: Mutex::default(),
+            connectors: Connectors::default(),
             relearn: AtomicBool::new(false),
             shadow: Mutex::default(),
             events: Mutex::default(),

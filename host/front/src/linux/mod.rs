@@ -13,6 +13,7 @@
 mod call;
 mod close;
 mod connection;
+mod connectors;
 mod describe;
 mod descriptors;
 mod device;
@@ -33,6 +34,7 @@ mod shared;
 mod upcalls;
 mod wait;
 
+pub use connectors::ConnectorState;
 pub use describe::{DeviceState, FileState, NodeState};
 pub use device::{Device, DeviceConfig};
 pub use front::{Front, StartError};

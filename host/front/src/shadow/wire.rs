@@ -90,7 +90,7 @@ impl Caller<'_> {
         cmd: u32,
         elements: [usize; N],
         make: impl Fn([u32; N]) -> T,
-        counts: impl Fn(&T) -> [u32; N],
+        mut counts: impl FnMut(&T) -> [u32; N],
     ) -> Result<[Vec<u8>; N], CallError> {
         let mut room = [0; N];
         for _ in 0..4 {
